@@ -1,0 +1,1 @@
+"""Kilo Gateway: one endpoint and one key in front of many language models."""

@@ -1,0 +1,43 @@
+"""Money in whole numbers. Prices are pico-USD per token, booked amounts nano-USD; float only where a person or JSON reads.
+
+A request's components are summed in pico-USD and rounded up once, so a bill is never below what was used.
+"""
+
+from decimal import Decimal
+
+PICO_PER_NANO = 1_000
+PICO_PER_USD = 10**12
+NANO_PER_USD = 10**9
+MAX_USD_PER_MTOK = 1_000_000
+_PICO_PER_TOKEN = 10**6  # pico-USD a token for each USD per million tokens
+
+Pico = int
+Nanos = int
+
+
+def pico_per_token(usd_per_mtok: Decimal) -> Pico:
+    """Raises ValueError for a negative price or one finer than a pico-dollar a token."""
+    is_price = usd_per_mtok.is_finite() and 0 <= usd_per_mtok <= MAX_USD_PER_MTOK
+    pico = usd_per_mtok * _PICO_PER_TOKEN if is_price else Decimal(0)
+    if not is_price or pico != int(pico):
+        raise ValueError(f"a price is from 0 to {MAX_USD_PER_MTOK} with at most six decimals, not {usd_per_mtok}")
+    return int(pico)
+
+
+def nanos(pico: Pico) -> Nanos:
+    """Rounded up."""
+    return -(-pico // PICO_PER_NANO)
+
+
+def nanos_of_usd(usd: Decimal) -> Nanos:
+    """Rounded up. Raises ValueError for what is no amount."""
+    if not usd.is_finite() or usd < 0:
+        raise ValueError(f"not an amount of money: {usd}")
+    scaled = usd * NANO_PER_USD
+    whole = int(scaled)
+    return whole if whole == scaled else whole + 1
+
+
+def usd(amount: Nanos) -> float:
+    """For JSON: the float nearest to the amount; its shortest form prints the amount exactly below $1 million."""
+    return amount / NANO_PER_USD

@@ -1,0 +1,105 @@
+"""The way of one request, from credential to recorded cost. Read this file first.
+
+    authenticate -> admit -> open -> resolve -> choose -> hold -> shape -> (send) -> (relay + meter) -> settle -> record
+    `----- enter -----'     `----------- begin ----------'     `shape'    http/forward.py              `---- _end ----'
+
+Each step is one plain call on a port (core/ports.py), over memory: nothing here waits, nothing here knows a socket.
+Refusals are raised (core/errors.py). From `hold` on an Exchange owns what is owed, and only its `close` leads to `_end`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kilo_gateway.core.brand import HOP_HEADER
+from kilo_gateway.core.errors import KeyRequired, UpstreamError
+from kilo_gateway.core.exchange import Caller, Exchange
+from kilo_gateway.core.meters import Meters
+from kilo_gateway.core.ports import CallerDialect, Dialects, Journal, Leases, Limits, Router, Snapshots
+from kilo_gateway.core.types import ANONYMOUS, Ended, Endpoint, Outcome, Progressed, Started, Usage
+
+_HOP = b"\r\n%b: " % HOP_HEADER.encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """`clock` gives monotonic seconds, `wall_ms` Unix milliseconds."""
+
+    snapshots: Snapshots
+    limits: Limits
+    dialects: Dialects
+    router: Router
+    leases: Leases
+    journal: Journal
+    meters: Meters
+    clock: Callable[[], float]
+    wall_ms: Callable[[], int]
+    new_id: Callable[[int], str]
+
+    def enter(self, credential: bytes) -> Caller:
+        """Steps 1-2, done on the request head, before any of the body is kept."""
+        key = self.snapshots.current.authenticate(credential)
+        return Caller(key, self.limits.admit(key, self.clock()))
+
+    def begin(self, caller: Caller, dialect: CallerDialect, body: bytes) -> Exchange:
+        """Steps 3-6. What it returns must be closed; if it raises, nothing is held."""
+        now, at_ms = self.clock(), self.wall_ms()
+        call = dialect.open_body(body)
+        model = self.snapshots.current.resolve(call.model)
+        if caller.key is ANONYMOUS and not model.is_open:
+            raise KeyRequired(f"{model.id} needs a key: send 'Authorization: Bearer kilo_...'")
+        decision = self.router.choose(call, model, now)
+        held = self.leases.hold(caller.key, call, decision)
+        caller.admission.in_flight += 1
+        return Exchange(self.new_id(at_ms), caller, call, decision, held, now, at_ms, self._end)
+
+    def shape(self, exchange: Exchange, endpoint: Endpoint) -> tuple[bytes, bytes]:
+        """Step 7: head and body for this endpoint; noted in the journal before a byte leaves."""
+        body = self.dialects.shape(exchange.call, endpoint)
+        price = endpoint.price
+        self.journal.append(
+            Started(
+                exchange.id, exchange.at_ms, exchange.caller.key.id, endpoint.model, endpoint.provider,
+                exchange.call.size // 4, None if price is None else (price.input, price.output),
+            )
+        )  # fmt: skip
+        head = endpoint.head
+        if exchange.call.hops:
+            head = head.replace(_HOP, b"%b%b, " % (_HOP, exchange.call.hops))
+        return b"%b%d\r\n\r\n" % (head, len(body)), body
+
+    def progress(self, exchange: Exchange) -> None:
+        """Between 9 and 10, four times a second: what a running stream has relayed."""
+        if exchange.translator is not None:
+            self.journal.append(Progressed(exchange.id, exchange.translator.estimated_output_tokens()))
+
+    def attempt_failed(self, exchange: Exchange, error: UpstreamError) -> None:
+        """Between 8 and 8: the next endpoint may be tried, and later requests know."""
+        exchange.attempt_failed(error)
+        if error.is_retryable:
+            self.router.rest(exchange.attempts[-1].endpoint, self.clock())
+
+    def _end(self, exchange: Exchange, outcome: Outcome, usage: Usage) -> None:
+        """Steps 10-11, called by Exchange.close and nobody else."""
+        attempts = exchange.attempts
+        endpoint = attempts[-1].endpoint if attempts else exchange.decision.order[0]
+        caller, translator = exchange.caller, exchange.translator
+        cost = translator.cost if translator is not None and translator.usage is usage else cost_of(usage, endpoint)
+        self.leases.settle(caller.key, exchange.held, cost or 0)
+        caller.admission.in_flight -= 1
+        self.meters.ended(outcome, usage, cost)
+        self.journal.append(
+            Ended(
+                exchange.id, translator.upstream_id if translator is not None else "", exchange.at_ms, caller.key.id,
+                endpoint.model, endpoint.provider, outcome, usage.prompt_tokens, usage.completion_tokens,
+                usage.is_estimated, cost, len(attempts), int((self.clock() - exchange.started) * 1e6),
+            )
+        )  # fmt: skip
+
+
+def cost_of(usage: Usage, endpoint: Endpoint) -> int | None:
+    """Nano-USD; None where no price is known. A provider's own word on its charge wins where it is taken."""
+    if usage.reported_cost is not None:
+        return usage.reported_cost
+    if usage.prompt_tokens == usage.completion_tokens == 0:
+        return 0
+    return None if endpoint.price is None else endpoint.price.of(usage)

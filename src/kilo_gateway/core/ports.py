@@ -1,0 +1,70 @@
+"""What the pipeline needs from the rest, as narrow as it can be said. Adapters implement these; core names none."""
+
+from typing import Protocol
+
+from kilo_gateway.core.money import Nanos
+from kilo_gateway.core.types import Call, Decision, Endpoint, JournalLine, Key, Model, Usage
+
+
+class Snapshot(Protocol):
+    """Immutable view of keys and models. A push from control swaps the whole of it by reference."""
+
+    def authenticate(self, credential: bytes) -> Key: ...
+    def resolve(self, model: str) -> Model: ...
+
+
+class Snapshots(Protocol):
+    @property
+    def current(self) -> Snapshot: ...
+
+
+class Admission(Protocol):
+    """Leave to run a request; the exchange counts itself in and out."""
+
+    in_flight: int
+
+
+class Limits(Protocol):
+    def admit(self, key: Key, now: float) -> Admission: ...
+
+
+class Router(Protocol):
+    def choose(self, call: Call, model: Model, now: float) -> Decision: ...
+    def rest(self, endpoint: Endpoint, now: float) -> None: ...
+
+
+class Leases(Protocol):
+    def hold(self, key: Key, call: Call, decision: Decision) -> Nanos: ...
+    def settle(self, key: Key, held: Nanos, cost: Nanos) -> None: ...
+
+
+class Journal(Protocol):
+    def append(self, line: JournalLine) -> None: ...
+
+
+class Translator(Protocol):
+    """One answer on its way back. Indifferent to how the bytes were cut."""
+
+    usage: Usage | None
+    cost: Nanos | None  # of `usage`, once it is known to be the last
+    upstream_id: str
+    is_done: bool  # the answer has said that it is over
+
+    def feed(self, data: bytes) -> bytes:
+        """What may be let out. Raises UpstreamError, with what came before it, when the answer carries an error."""
+
+    def finish(self) -> bytes:
+        """What is still to be sent. Raises Truncated when the answer stopped before its own end."""
+
+    def estimated_output_tokens(self) -> int: ...
+
+
+class CallerDialect(Protocol):
+    def open_body(self, body: bytes) -> Call: ...
+
+
+class Dialects(Protocol):
+    def obstacle(self, call: Call, endpoint: Endpoint) -> str: ...
+    def shape(self, call: Call, endpoint: Endpoint) -> bytes: ...
+    def translator(self, call: Call, endpoint: Endpoint, content_type: bytes) -> Translator: ...
+    def refused(self, endpoint: Endpoint, status: int, body: bytes, retry_after: str) -> Exception: ...

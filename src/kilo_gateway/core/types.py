@@ -1,0 +1,180 @@
+"""The nouns. Values only: no behaviour beyond arithmetic, no I/O; every other package may import these.
+
+msgspec structs rather than dataclasses: one is made in 0.07 us instead of 0.18, and the snapshot's are written as msgpack.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from msgspec import Raw, Struct
+
+from kilo_gateway.core.money import Nanos, Pico, nanos
+
+Role = Literal["owner", "member", "anonymous"]
+
+
+MAX_CONTEXT = 1 << 40  # tokens: more is no context but a mistake
+
+
+class Usage(Struct, frozen=True):
+    """Tokens of one answer. `reported_cost` is what the provider says it charged, where its word is taken."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    is_estimated: bool = False
+    reported_cost: Nanos | None = None
+
+
+class Price(Struct, frozen=True):
+    """Pico-USD for one token."""
+
+    input: Pico
+    output: Pico
+
+    def of(self, usage: Usage) -> Nanos:
+        return nanos(usage.prompt_tokens * self.input + usage.completion_tokens * self.output)
+
+
+class Key(Struct, frozen=True):
+    id: str
+    name: str
+    role: Role
+
+
+ANONYMOUS = Key("anonymous", "anonymous", "anonymous")
+
+
+class Origin(NamedTuple):
+    """Where to connect. `unix_path` set: a socket on this machine. `is_trusted`: the operator named a private address."""
+
+    host: str
+    port: int
+    is_tls: bool = False
+    unix_path: str = ""
+    is_trusted: bool = False
+
+
+class Patience(Struct, frozen=True):
+    """How long each kind of silence of an upstream is borne, in seconds."""
+
+    connect_s: float = 5.0
+    write_s: float = 30.0
+    first_byte_s: float = 600.0  # of a JSON answer
+    first_event_s: float = 300.0  # of a stream
+    idle_s: float = 60.0  # between payload events
+
+
+class Endpoint(Struct, frozen=True):
+    """One place that serves a model. All that is the same for every request is rendered once, when compiled."""
+
+    provider: str
+    model: str  # the catalogue id
+    origin: Origin
+    dialect: str
+    model_json: bytes  # the upstream's own name of the model
+    head: bytes  # request head up to and including b"Content-Length: "
+    answer_head: bytes  # header lines that name it to the caller
+    label_json: bytes  # the provider, as it is named to callers
+    model_id_json: bytes  # the catalogue id
+    price: Price | None
+    patience: Patience = Patience()
+    context: int | None = None
+    is_cost_reported: bool = False  # its `usage.cost` is USD it charged
+    is_demo: bool = False  # the local model: may still be loading; no tools
+    cure: str = ""  # what to do when it cannot take a request
+
+
+class Model(Struct, frozen=True):
+    id: str
+    endpoints: tuple[Endpoint, ...]
+    context: int | None = None
+    is_open: bool = False  # may be used without a key
+    created: int = 0  # Unix seconds
+
+
+class SnapshotData(Struct, frozen=True):
+    """All that a worker needs to know. `fingerprint` names the configuration it was compiled from."""
+
+    version: int
+    fingerprint: str
+    keys: tuple[tuple[bytes, Key], ...]  # HMAC of the key, the key
+    models: tuple[Model, ...]
+    aliases: dict[str, str] = {}  # `kilo/auto` to the model that serves it
+
+
+class Call(Struct):
+    """A request body opened one level: the few fields the gateway reads, and all of them as raw slices."""
+
+    dialect: str  # of the caller
+    model: str
+    is_stream: bool
+    size: int  # bytes
+    fields: dict[str, Raw]
+    hops: bytes = b""  # gateways it came through
+
+    def estimated_prompt_tokens(self) -> int:
+        return self.size // 4
+
+
+class Decision(Struct, frozen=True):
+    """Why these endpoints, in this order. Kept on the exchange; everything that explains a choice reads it."""
+
+    asked: str
+    model: str
+    order: Sequence[Endpoint]
+    excluded: Sequence[tuple[str, str]] = ()
+
+
+class Attempt(Struct):
+    endpoint: Endpoint
+    failure: str = ""
+
+
+Outcome = Literal[
+    "ok",
+    "client_gone",
+    "upstream_failed",  # before the first payload: the caller got an error
+    "broken_off",  # after it: the caller got one error event
+    "refused",  # after the hold, before anything was sent
+    "recovered",  # the worker died; settled from its journal
+]
+
+
+class Started(Struct, frozen=True, array_like=True, tag="s"):
+    """Journal line: a request goes out. Times are Unix milliseconds."""
+
+    id: str
+    at_ms: int
+    key: str
+    model: str
+    provider: str
+    prompt_tokens: int  # estimated
+    price: tuple[Pico, Pico] | None
+
+
+class Progressed(Struct, frozen=True, array_like=True, tag="p"):
+    """Journal line: what a running stream has relayed so far."""
+
+    id: str
+    completion_tokens: int
+
+
+class Ended(Struct, frozen=True, array_like=True, tag="e"):
+    """Journal line: a request is over. `cost` is None where no price is known."""
+
+    id: str
+    upstream_id: str
+    at_ms: int
+    key: str
+    model: str
+    provider: str
+    outcome: Outcome
+    prompt_tokens: int
+    completion_tokens: int
+    is_estimated: bool
+    cost: Nanos | None
+    attempts: int
+    duration_us: int
+
+
+JournalLine = Started | Progressed | Ended

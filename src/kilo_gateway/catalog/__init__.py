@@ -1,0 +1,1 @@
+"""What the gateway knows of models and keys, as one immutable snapshot."""

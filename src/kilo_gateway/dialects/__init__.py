@@ -1,0 +1,1 @@
+"""Wire formats as pure functions and small machines over bytes. No I/O."""

@@ -1,0 +1,291 @@
+"""OpenAI chat completions. https://platform.openai.com/docs/api-reference/chat
+
+As the caller's dialect: `open_body`, `error_body`, `error_events`. As the upstream's: `splice`, `read_event`, `stamped`.
+"""
+
+import sys
+from decimal import Decimal
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Raw, Struct
+
+from kilo_gateway.core import money, nesting
+from kilo_gateway.core.errors import BadRequest, GatewayError
+from kilo_gateway.core.types import Call, Endpoint, Usage
+
+NAME = "openai-chat"
+PATH = "/chat/completions"
+DONE = b"data: [DONE]\n\n"
+MAX_TOKENS = 10**9  # a count above this is nobody's usage
+
+_decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+_decode_str = msgspec.json.Decoder(str).decode
+_encode = msgspec.json.Encoder().encode
+_WITH_USAGE = Raw(b'{"include_usage":true}')
+_BOOLEANS = {b"true": True, b"false": False, b"null": False}
+
+_ABSENT = Raw(b"null")
+
+
+class Reported(Struct):
+    """A usage object, as far as it is read here."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cost: Decimal | None = None
+
+
+class Delta(Struct):
+    content: Raw = _ABSENT
+    tool_calls: Raw = _ABSENT
+
+
+class Choice(Struct):
+    finish_reason: str | None = None
+    delta: Delta | None = None
+
+    def says_something(self) -> bool:
+        delta = self.delta
+        return delta is not None and (bytes(delta.content) not in (b"null", b'""') or bytes(delta.tool_calls) != b"null")
+
+
+class Event(Struct):
+    """One chunk, or a whole answer, of which `choices` are then read as far as they are alike."""
+
+    id: str | None = None
+    created: int | float | None = None
+    choices: list[Choice] | None = None
+    usage: Raw = _ABSENT
+    error: Raw = _ABSENT
+
+
+class _ErrorObject(Struct):
+    message: str = ""
+    code: str | int | None = None
+    type: str | None = None
+
+
+_decode_event = msgspec.json.Decoder(Event).decode
+_decode_reported = msgspec.json.Decoder(Reported).decode
+_decode_error = msgspec.json.Decoder(_ErrorObject | str).decode
+
+
+def open_body(body: bytes) -> Call:
+    """Only the top level is parsed; values stay slices of `body`, unknown fields travel on."""
+    fields = decode_object(body)
+    model = fields.get("model")
+    if model is None:
+        raise BadRequest("The field 'model' is missing.")
+    stream = fields.get("stream")
+    try:
+        is_stream = stream is not None and _BOOLEANS[bytes(stream)]
+        name = _decode_str(model)
+    except KeyError as error:
+        raise BadRequest("The field 'stream' must be true or false.") from error
+    except msgspec.MsgspecError as error:
+        raise BadRequest("The field 'model' must be a string.") from error
+    return Call(NAME, name, is_stream, len(body), fields)
+
+
+def decode_object(body: bytes) -> dict[str, Raw]:
+    """The members of a JSON object, undecoded. Raises BadRequest for what is none, or is not UTF-8, or nests too deep."""
+    try:
+        if not body.isascii():
+            body.decode()
+        fields = _decode_fields(body)
+        is_deep = nesting.may_be_deep(body) and nesting.is_too_deep(body)
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"The body is not UTF-8: {error.reason} at byte {error.start}.") from error
+    except msgspec.ValidationError as error:
+        raise BadRequest("The body must be a JSON object.") from error
+    except msgspec.MsgspecError as error:
+        raise BadRequest(f"The body is not JSON: {error}.") from error
+    except RecursionError:
+        is_deep = nesting.is_too_deep(body)
+        fields = {} if is_deep else _decode_deep(body)
+    if is_deep:
+        raise BadRequest(f"The body nests deeper than {nesting.MAX_DEPTH} levels.")
+    return fields
+
+
+def splice(call: Call, endpoint: Endpoint) -> bytes:
+    """The caller's own body with the upstream's model name, and usage asked for whether the caller did or not."""
+    fields = call.fields
+    fields["model"] = Raw(endpoint.model_json)
+    if call.is_stream:
+        asked = fields.get("stream_options")
+        fields["stream_options"] = _WITH_USAGE if asked is None else _with_usage(asked)
+    return _encode(fields)
+
+
+def asks_for_tools(call: Call) -> bool:
+    """An empty list is no question: OpenClaw sends one with every request."""
+    for name in ("tools", "functions"):
+        tools = call.fields.get(name)
+        if tools is not None and bytes(tools) != b"null" and bytes(tools).strip(b"[] \t\r\n"):
+            return True
+    return False
+
+
+def read_event(data: bytes) -> Event | None:
+    """A chunk or an answer; None when it is not one that can be read."""
+    try:
+        return _decode_event(data)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return None
+
+
+def read_usage(raw: Raw, endpoint: Endpoint) -> Usage | None:
+    """None when there is no usage in it, or one that cannot be true."""
+    try:
+        reported = _decode_reported(raw)
+    except msgspec.MsgspecError:
+        return None
+    prompt, completion = reported.prompt_tokens, reported.completion_tokens or 0
+    if prompt is None or not (0 <= prompt <= MAX_TOKENS and 0 <= completion <= MAX_TOKENS):
+        return None
+    cost = None
+    if endpoint.is_cost_reported and reported.cost is not None and 0 <= reported.cost < MAX_TOKENS:
+        cost = money.nanos_of_usd(reported.cost)
+    return Usage(prompt, completion, reported_cost=cost)
+
+
+class Problem(NamedTuple):
+    """An error as an upstream words it. `status`: where it gives one as a number."""
+
+    message: str
+    code: str
+    status: int | None = None
+
+
+def error_of(raw: Raw) -> Problem | None:
+    """Out of an error member; None when it is absent, null or empty."""
+    if bytes(raw) in (b"null", b"{}", b'""', b"false"):
+        return None
+    try:
+        error = _decode_error(raw)
+    except msgspec.MsgspecError:
+        return Problem("the upstream reported an error that cannot be read", "upstream_error")
+    if isinstance(error, str):
+        return Problem(error, "upstream_error")
+    message, number = error.message or "the upstream reported an error", str(error.code or "")
+    if number.isdigit() and len(number) < 6:
+        return Problem(message, error.type or "upstream_error", int(number))
+    return Problem(message, str(error.code or error.type or "upstream_error"))
+
+
+def open_answer(data: bytes) -> dict[str, Raw] | None:
+    """An answer's or chunk's members, undecoded; None when it is no JSON object."""
+    try:
+        return _decode_fields(data)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return None
+
+
+def id_of(fields: dict[str, Raw]) -> str:
+    try:
+        return _decode_str(fields["id"])
+    except (KeyError, msgspec.MsgspecError, UnicodeDecodeError):
+        return ""
+
+
+class _Message(Struct):
+    content: Raw = _ABSENT
+    tool_calls: Raw = _ABSENT
+    reasoning: Raw = _ABSENT
+
+
+class _Whole(Struct):
+    message: _Message | None = None
+
+
+_decode_whole = msgspec.json.Decoder(list[_Whole]).decode
+
+
+def estimated_tokens(fields: dict[str, Raw]) -> int:
+    """Of an answer whose usage is not told: a token for each four bytes of what it says."""
+    try:
+        messages = [choice.message for choice in _decode_whole(fields["choices"]) if choice.message is not None]
+    except (KeyError, msgspec.MsgspecError, UnicodeDecodeError):
+        return 0
+    parts = [part for message in messages for part in (message.content, message.tool_calls, message.reasoning)]
+    return sum(-(-(len(bytes(part)) - 2) // 4) for part in parts if bytes(part) not in (b"null", b'""', b"[]"))
+
+
+def stamped(fields: dict[str, Raw], usage: Usage, cost: money.Nanos | None, endpoint: Endpoint) -> bytes:
+    """An answer or chunk with the catalogue's model id, the provider and the usage with its cost."""
+    fields["model"], fields["provider"] = Raw(endpoint.model_id_json), Raw(endpoint.label_json)
+    given = bytes(fields["usage"]) if "usage" in fields and not usage.is_estimated else b"{}"
+    if given.find(b'"cost"') >= 0 or given.find(b'"prompt_tokens"') < 0:
+        fields["usage"] = Raw(usage_object(_decode_fields(given) if given[:1] == b"{" else {}, usage, cost))
+    else:
+        fields["usage"] = Raw(b'%b,"cost":%b}' % (given[: given.rindex(b"}")], _dollars(cost)))
+    return _encode(fields)
+
+
+def usage_object(members: dict[str, Raw], usage: Usage, cost: money.Nanos | None) -> bytes:
+    """`members` as the upstream gave them, with cost (USD, or null when unknown)."""
+    if "prompt_tokens" not in members:
+        total = usage.prompt_tokens + usage.completion_tokens
+        members["prompt_tokens"] = Raw(b"%d" % usage.prompt_tokens)
+        members["completion_tokens"] = Raw(b"%d" % usage.completion_tokens)
+        members["total_tokens"] = Raw(b"%d" % total)
+    if usage.is_estimated:
+        members["estimated"] = Raw(b"true")
+    members["cost"] = Raw(_dollars(cost))
+    return _encode(members)
+
+
+def usage_event(answer_id: str, created: int, usage: Usage, cost: money.Nanos | None, endpoint: Endpoint) -> bytes:
+    """The event that tells usage where the upstream sent none."""
+    return (
+        b'data: {"id":%b,"object":"chat.completion.chunk","created":%d,"model":%b,"provider":%b,"choices":[],"usage":%b}\n\n'
+        % (_encode(answer_id), created, endpoint.model_id_json, endpoint.label_json, usage_object({}, usage, cost))
+    )
+
+
+def error_body(error: GatewayError) -> bytes:
+    return _encode({"error": _error_object(error)})
+
+
+def error_events(error: GatewayError, answer_id: str, model: str, created: int) -> bytes:
+    """How a stream that has begun is ended: one error chunk, then [DONE]."""
+    chunk = {
+        "id": answer_id,
+        "object": "chat.completion.chunk",
+        "created": created,
+        "model": model,
+        "error": _error_object(error),
+        "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}],
+    }
+    return b"data: %b\n\n%b" % (_encode(chunk), DONE)
+
+
+def _error_object(error: GatewayError) -> dict[str, object]:
+    return {"message": str(error), "type": error.kind, "code": error.code, "metadata": error.metadata}
+
+
+def _dollars(cost: money.Nanos | None) -> bytes:
+    return b"null" if cost is None else repr(money.usd(cost)).encode()
+
+
+def _with_usage(asked: Raw) -> Raw:
+    try:
+        options = _decode_fields(asked)
+    except msgspec.MsgspecError:
+        return asked if bytes(asked) != b"null" else _WITH_USAGE  # not an object: the upstream will say so
+    options["include_usage"] = Raw(b"true")
+    return Raw(_encode(options))
+
+
+def _decode_deep(body: bytes) -> dict[str, Raw]:
+    """A body just below MAX_DEPTH: decoded with as much room as that takes."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(nesting.MAX_DEPTH * 4)
+    try:
+        return _decode_fields(body)
+    except msgspec.MsgspecError as error:
+        raise BadRequest(f"The body is not a JSON object: {error}.") from error
+    finally:
+        sys.setrecursionlimit(limit)

@@ -1,0 +1,242 @@
+"""Answers on their way back to a caller who speaks the upstream's dialect. `feed(bytes) -> bytes`, `finish() -> bytes`.
+
+A stream leaves in whole events, however it arrived: so an error event can be added at any moment, and a truncated event
+never reaches a caller. Every event passes byte for byte but the last one with usage, which is held until it is known to
+be the last, and gets cost, provider and model.
+"""
+
+import re
+
+from kilo_gateway.core.errors import BadAnswer, Truncated, UpstreamError, UpstreamRefused
+from kilo_gateway.core.money import Nanos
+from kilo_gateway.core.pipeline import cost_of
+from kilo_gateway.core.types import Call, Endpoint, Usage
+from kilo_gateway.dialects import openai_chat
+from kilo_gateway.dialects.openai_chat import Event, Problem
+
+EVENT_END = b"\n\n"
+MAX_EVENT_BYTES = 16 * 1024 * 1024
+MAX_TAIL_BYTES = 64 * 1024
+_DONE_LINE = re.compile(rb"^data:[ ]?\[DONE\]", re.MULTILINE).search
+_NO_EVENT = frozenset({b"", b":", b"\n", b"\r"})  # how nothing, a comment and an empty line begin
+_EVENTS = re.compile(rb".*?(?:\n\r?\n|\Z)", re.DOTALL).findall
+_DATA = re.compile(rb"^data:[ ]?(.*?)\r?$", re.MULTILINE).findall
+
+
+class RelayBody:
+    """One JSON answer: kept until whole, so that a broken one can still be tried elsewhere."""
+
+    is_done = False
+
+    def __init__(self, call: Call, endpoint: Endpoint) -> None:
+        self._call = call
+        self._endpoint = endpoint
+        self._parts: list[bytes] = []
+        self.usage: Usage | None = None
+        self.cost: Nanos | None = None
+        self.upstream_id = ""
+
+    def feed(self, data: bytes) -> bytes:
+        self._parts.append(data)
+        return b""
+
+    def finish(self) -> bytes:
+        parts, endpoint = self._parts, self._endpoint
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        fields = openai_chat.open_answer(body)
+        if fields is None:
+            raise BadAnswer(f"{endpoint.provider} answered with something that is not a JSON object.")
+        if "error" in fields and (problem := openai_chat.error_of(fields["error"])) is not None:
+            raise _reported(endpoint, problem)
+        self.upstream_id = openai_chat.id_of(fields)
+        usage = openai_chat.read_usage(fields["usage"], endpoint) if "usage" in fields else None
+        if usage is None:
+            usage = Usage(self._call.estimated_prompt_tokens(), openai_chat.estimated_tokens(fields), is_estimated=True)
+        self.usage = usage
+        self.cost = cost = cost_of(usage, endpoint)
+        return openai_chat.stamped(fields, usage, cost, endpoint)
+
+    def estimated_output_tokens(self) -> int:
+        return sum(map(len, self._parts)) // 4
+
+
+class RelayStream:
+    __slots__ = (
+        "_before_tail", "_call", "_counted", "_created", "_endpoint", "_has_payload", "_is_careful", "_is_final", "_kept",
+        "_later", "_lead", "_partial", "_passed", "_tail", "cost", "is_done", "upstream_id", "usage",
+    )  # fmt: skip
+
+    def __init__(self, call: Call, endpoint: Endpoint) -> None:
+        self._call = call
+        self._endpoint = endpoint
+        self._partial = b""  # an event that has not ended yet
+        self._lead = b""  # comments before the first payload event: until then another endpoint may be tried
+        self._kept = b""  # the usage event that may be the last
+        self._later: list[bytes] = []  # what came after it
+        self._is_final = False  # the kept event says the answer is over
+        self._is_careful = True  # each event has to be looked at
+        self._has_payload = self.is_done = False
+        self._tail = self._before_tail = b""
+        self._passed = 0  # bytes that were not looked at
+        self._counted = 0  # events that were
+        self._created = 0
+        self.usage: Usage | None = None
+        self.cost: Nanos | None = None
+        self.upstream_id = ""
+
+    def feed(self, data: bytes) -> bytes:
+        if self._partial:
+            data = self._partial + data
+            self._partial = b""
+        if not data.endswith(EVENT_END):
+            data = self._keep_partial_event(data)
+        find = data.find  # half the price of `in`
+        if self._is_careful or find(b'"usage"') >= 0 or find(b'"error"') >= 0 or find(b"[DONE]") >= 0:
+            data = self._look_at_each(data)
+        else:
+            self._passed += len(data)
+        if data[:1] not in _NO_EVENT:
+            self._before_tail = self._tail
+            self._tail = data
+        return data
+
+    def finish(self) -> bytes:
+        if self._partial.strip():
+            # The blank line after the last event may be missing when the stream is otherwise whole.
+            rest, self._partial = self._partial.rstrip(b"\r\n") + EVENT_END, b""
+            if not self.is_done and self._is_whole(rest):
+                return self.feed(rest) + self.finish()
+            if not self.is_done:
+                raise Truncated(f"{self._endpoint.provider}'s stream stopped inside an event.")
+        if self.is_done or _DONE_LINE(self._tail):  # the latter: in the middle of a read, before something else
+            return b""
+        if not (self._kept and self._is_final) and b'"finish_reason":"' not in self._last_passed():
+            raise Truncated(f"{self._endpoint.provider}'s stream stopped before its end.")
+        return self._end(openai_chat.DONE)
+
+    def estimated_output_tokens(self) -> int:
+        """As many as events were looked at, and passed: of those the last are taken for typical, counting costs all."""
+        tail = self._tail or self._before_tail
+        return self._counted + (self._passed * tail.count(EVENT_END) // len(tail) if tail else 0)
+
+    def _keep_partial_event(self, data: bytes) -> bytes:
+        if data.endswith(b"\n\r\n"):
+            return data
+        end = max(data.rfind(EVENT_END) + 2, data.rfind(b"\n\r\n") + 3)
+        if end < 3:  # neither was found
+            end = 0
+        self._partial = data[end:]
+        if len(self._partial) > MAX_EVENT_BYTES:
+            raise BadAnswer(f"{self._endpoint.provider} sent an event without end.")
+        return data[:end]
+
+    def _look_at_each(self, data: bytes) -> bytes:
+        """The events of `data` that may leave. Most that come here only have `"usage":null` in them."""
+        out: list[bytes] = []
+        for event in _EVENTS(data):
+            if not event or self.is_done:
+                break
+            try:
+                self._look_at(event, out)
+            except UpstreamError as error:
+                error.before = b"".join(out)
+                raise
+        self._is_careful = not self._has_payload or bool(self._kept) or self.is_done
+        return b"".join(out)
+
+    def _look_at(self, event: bytes, out: list[bytes]) -> None:
+        payload = b"\n".join(_DATA(event))
+        if not payload:
+            self._pass_comment(event, out)
+        elif payload.strip() == b"[DONE]":
+            out.append(self._end(event))
+        elif self._has_payload and not self._kept and b'"usage"' not in event and b'"error"' not in event:
+            self._counted += 1
+            out.append(event)
+        else:
+            self._look_into(event, openai_chat.read_event(payload), out)
+
+    def _look_into(self, event: bytes, chunk: Event | None, out: list[bytes]) -> None:
+        if chunk is not None and (problem := openai_chat.error_of(chunk.error)) is not None:
+            out.append(self._let_go())
+            raise _reported(self._endpoint, problem)
+        if not self._has_payload:
+            if chunk is None:
+                raise BadAnswer(f"{self._endpoint.provider} began its stream with something that is not a chunk.")
+            self._has_payload = True
+            self.upstream_id, self._created = chunk.id or "", int(chunk.created or 0)
+            out.append(self._lead)
+        if chunk is not None and any(choice.says_something() for choice in chunk.choices or ()):
+            self._counted += 1
+        usage = openai_chat.read_usage(chunk.usage, self._endpoint) if chunk is not None else None
+        if usage is not None and chunk is not None:
+            out.append(self._let_go())
+            self.usage = usage
+            self._kept = event
+            self._is_final = not chunk.choices or any(choice.finish_reason for choice in chunk.choices)
+        elif self._kept:
+            self._later.append(event)
+            if self._keeps_talking(chunk):
+                out.append(self._let_go())
+        else:
+            out.append(event)
+
+    def _keeps_talking(self, chunk: Event | None) -> bool:
+        """Whether the answer goes on after its usage, so that holding the rest back would stall it."""
+        if not self._is_final or sum(map(len, self._later)) > MAX_TAIL_BYTES:
+            return True
+        return chunk is not None and any(choice.says_something() for choice in chunk.choices or ())
+
+    def _pass_comment(self, event: bytes, out: list[bytes]) -> None:
+        if not self._has_payload:
+            self._lead += event
+            if len(self._lead) > MAX_EVENT_BYTES:
+                raise BadAnswer(f"{self._endpoint.provider} sends comments only.")
+        elif self._kept:
+            self._later.append(event)
+        else:
+            out.append(event)
+
+    def _let_go(self) -> bytes:
+        """The kept event was not the last with usage: it passes as it came."""
+        kept = self._kept + b"".join(self._later)
+        self._kept = b""
+        self._later = []
+        return kept
+
+    def _end(self, done: bytes) -> bytes:
+        """The last event with usage, stamped, or one made up; then what came after it."""
+        if not self._has_payload:
+            raise Truncated(f"{self._endpoint.provider}'s stream ended without an event.")
+        self.is_done = True
+        usage = self.usage
+        if usage is None:
+            tokens = self.estimated_output_tokens()
+            self.usage = usage = Usage(self._call.estimated_prompt_tokens(), tokens, is_estimated=True)
+        self.cost = cost = cost_of(usage, self._endpoint)
+        if not self._kept:
+            told = openai_chat.usage_event(self.upstream_id, self._created, usage, cost, self._endpoint)
+            return told + done
+        payload = b"\n".join(_DATA(self._kept))
+        fields = openai_chat.open_answer(payload)
+        assert fields is not None  # it was read before
+        told = b"data: " + openai_chat.stamped(fields, usage, cost, self._endpoint)
+        ending = b"\r\n\r\n" if self._kept.endswith(b"\r\n") else EVENT_END
+        later = b"".join(self._later)
+        self._kept = b""
+        return told + ending + later + done
+
+    def _is_whole(self, event: bytes) -> bool:
+        payload = b"\n".join(_DATA(event)).strip()
+        return payload == b"[DONE]" or openai_chat.read_event(payload) is not None
+
+    def _last_passed(self) -> bytes:
+        return (self._before_tail + self._tail).replace(b'"finish_reason": "', b'"finish_reason":"')
+
+
+def _reported(endpoint: Endpoint, problem: Problem) -> UpstreamRefused:
+    """An error object inside an answer whose status was 200."""
+    status = problem.status if problem.status is not None and 400 <= problem.status < 600 else 500
+    refused = UpstreamRefused(endpoint.provider, status, problem.message, code=problem.code)
+    refused.is_retryable = True
+    return refused

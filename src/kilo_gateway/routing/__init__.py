@@ -1,0 +1,1 @@
+"""Which endpoint serves a request, in which order, and why."""

@@ -1,0 +1,358 @@
+"""One exchange's way out and back: send, fail over, relay, break off. Steps 8 and 9 of the pipeline.
+
+    send_to_next -> _send -> on_head -> on_payload* -> on_end
+         ^------------- on_lost, while the caller has seen no payload
+
+The answer's head goes out with the first bytes the translator lets out. If those are also the last, it carries a length;
+else the answer is streamed. Until then every failure can still become another attempt or a proper status. A streaming
+caller who waits long gets head and comments earlier (http/patience.py says when): failover stays possible, a status not.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from kilo_gateway.core.errors import (
+    Defect,
+    Draining,
+    GatewayError,
+    Refusal,
+    Truncated,
+    Unreachable,
+    UpstreamError,
+    UpstreamRefused,
+)
+from kilo_gateway.core.exchange import ENDED, HEADERS, RELAYING, SENT, Exchange
+from kilo_gateway.core.money import NANO_PER_USD
+from kilo_gateway.core.pipeline import Pipeline
+from kilo_gateway.core.types import Endpoint, Outcome
+from kilo_gateway.dialects import openai_chat
+from kilo_gateway.http import answers, wire
+from kilo_gateway.http.patience import COMMENT, Phase, Wait, first_look_s, next_step
+from kilo_gateway.http.upstream import Pool, UpstreamConnection, defect
+from kilo_gateway.http.wire import Head
+
+MAX_REFUSAL_BYTES = 64 * 1024
+BOOT_RETRY_S = 0.1
+_COLON = ord(":")
+
+
+class Client(Protocol):
+    """The caller's side, and what the sweep of deadlines looks at. `head_lines` go into every answer's head."""
+
+    is_fresh: bool
+    patience_s: float
+    head_lines: bytes
+    is_chunking: bool
+
+    def write(self, data: bytes) -> None: ...
+    def answered(self) -> None: ...
+    def abort(self) -> None: ...
+    def report(self, event: str, **facts: object) -> None: ...
+
+
+class Forward:
+    __slots__ = (
+        "_boot_timer", "_client", "_comments", "_connection", "_dial", "_endpoint", "_exchange", "_feed",
+        "_has_begun", "_has_head", "_head", "_is_booting", "_is_chunking", "_is_gathering", "_is_paused",
+        "_is_pooled", "_phase", "_pipeline", "_pool", "_refusal", "_write",
+    )  # fmt: skip
+
+    def __init__(self, exchange: Exchange, pipeline: Pipeline, pool: Pool, client: Client) -> None:
+        self._exchange = exchange
+        self._pipeline = pipeline
+        self._pool = pool
+        self._client = client
+        self._write = client.write
+        self._is_chunking = client.is_chunking
+        self._is_gathering = not exchange.call.is_stream
+        self._connection: UpstreamConnection | None = None
+        self._dial: asyncio.Task[None] | None = None
+        self._boot_timer: asyncio.TimerHandle | None = None
+        self._has_begun = False  # the caller has payload
+        self._has_head = False  # the caller has the answer's head, perhaps only comments after it
+        self._is_paused = self._is_pooled = self._is_booting = False
+        self._endpoint: Endpoint
+        self._phase = Phase.CONNECT
+        self._comments = 0  # sent during this wait
+        self._feed: Callable[[bytes], bytes]
+        self._head: Head
+        self._refusal = b""
+
+    # What the caller's side tells
+
+    def abandon(self) -> None:
+        """The caller is gone."""
+        self._stop_waiting()
+        self._exchange.close("client_gone")
+        if self._connection is not None:
+            self._connection.abort()
+
+    def pause(self) -> None:
+        self._is_paused = True
+        if self._connection is not None:
+            self._connection.pause()
+
+    def resume(self) -> None:
+        self._is_paused = False
+        self._client.is_fresh = True
+        if self._connection is not None:
+            self._connection.resume()
+
+    def progress(self) -> None:
+        """Called at each sweep that found the caller fresh."""
+        if self._exchange.state is RELAYING:
+            self._pipeline.progress(self._exchange)
+
+    def cut(self) -> None:
+        """The process ends and cannot wait for this one any longer."""
+        self._stop_waiting()
+        if self._connection is not None:
+            self._connection.abort()
+        self._fail(Draining("The gateway is restarting; send the request again."))
+
+    def silent(self, seconds: float) -> None:
+        """Nothing has moved for too long: the upstream is silent, or the caller does not read."""
+        if self._is_paused:
+            if seconds > self._endpoint.patience.idle_s:
+                self._client.abort()
+            return
+        connection = self._connection
+        is_stream = self._exchange.call.is_stream
+        wait = Wait(self._phase, self._endpoint, is_stream, is_stream and not self._has_begun, self._comments)
+        step = next_step(wait, seconds, is_unsent=connection is not None and connection.has_unsent())
+        self._client.patience_s = step.patience_s
+        if step.is_comment_due:
+            self._comment()
+        if step.failure is not None:
+            self._stop_waiting()
+            if connection is not None:
+                connection.abort()
+            self.on_lost(step.failure)
+
+    # What the upstream's side tells (upstream.Receiver)
+
+    def on_connected(self, connection: UpstreamConnection) -> None:
+        self._dial = None
+        if self._exchange.state is ENDED:
+            self._pool.give_back(connection)  # somebody else will want it
+        else:
+            self._send(connection)
+
+    def on_head(self, head: Head) -> None:
+        exchange = self._exchange
+        exchange.state = HEADERS
+        self._head = head
+        if head.status == 200:
+            translator = self._pipeline.dialects.translator(exchange.call, self._endpoint, head.content_type)
+            exchange.translator = translator
+            self._feed = translator.feed
+        else:
+            self._feed = self._keep_refusal
+        if self._is_gathering:
+            self._wait(Phase.IDLE)
+
+    def on_payload(self, payload: bytes) -> None:
+        out = self._feed(payload)
+        if self._has_begun:
+            if out:
+                if out[0] != _COLON or b"\ndata" in out:  # a comment is no sign of progress
+                    self._client.is_fresh = True
+                self._write(b"%x\r\n%b\r\n" % (len(out), out) if self._is_chunking else out)
+        elif out:
+            self._begin(out)
+        elif self._is_gathering:
+            self._client.is_fresh = True
+
+    def on_end(self) -> None:
+        exchange = self._exchange
+        translator = exchange.translator
+        try:
+            if translator is None:
+                raise self._refused()
+            rest = translator.finish()
+        except UpstreamError as error:
+            self.on_lost(error)
+            return
+        except Exception as error:  # the door of an answer: whatever it was, the caller is told
+            self.on_lost(defect(error))
+            return
+        self._connection = None
+        exchange.close("ok")
+        if self._has_head:
+            self._write(self._framed(rest) + self._last_frame())
+        else:
+            cost = translator.cost
+            told = b"" if cost is None else b"x-kilo-cost-usd: %d.%09d\r\n" % divmod(cost, NANO_PER_USD)
+            self._write(b"%b%bContent-Length: %d\r\n\r\n%b" % (self._answer_head(), told, len(rest), rest))
+        self._client.answered()
+
+    def on_lost(self, error: UpstreamError) -> None:
+        self._connection = self._dial = None
+        exchange = self._exchange
+        if exchange.state is ENDED:
+            return
+        if exchange.translator is not None and exchange.translator.is_done:
+            self.on_end()  # the answer was whole; how its connection ends is nobody's business
+            return
+        if error.before:
+            self._relay_before(error)
+        if self._has_begun:
+            self._fail(error)
+        elif self._is_pooled and exchange.state is SENT and isinstance(error, Truncated):
+            self._connect()  # the upstream had closed the idle connection; it has not seen this request
+        elif self._is_loading(error):
+            self._wait(Phase.ANSWER)
+            self._is_booting = True
+            self._boot_timer = asyncio.get_running_loop().call_later(BOOT_RETRY_S, self._connect)
+        else:
+            self._pipeline.attempt_failed(exchange, error)
+            if error.is_retryable and exchange.has_next():
+                self._report("attempt.failed", error)
+                self.send_to_next()
+            else:
+                self._fail(error)
+
+    # Steps
+
+    def send_to_next(self) -> None:
+        """There is one: a decision has at least one endpoint, and `on_lost` asks before."""
+        endpoint = self._exchange.next_endpoint()
+        assert endpoint is not None
+        self._endpoint = endpoint
+        connection = self._pool.take(endpoint.origin)
+        if connection is None:
+            self._connect()
+        else:
+            self._is_pooled = True
+            self._send(connection)
+
+    def _connect(self) -> None:
+        self._is_pooled = False
+        self._boot_timer = None
+        self._wait(Phase.CONNECT)
+        self._dial = self._pool.dial(self._endpoint.origin, self)
+
+    def _send(self, connection: UpstreamConnection) -> None:
+        """Shapes anew for every attempt, rather than keep a second copy of a body that may be large."""
+        exchange = self._exchange
+        try:
+            head, body = self._pipeline.shape(exchange, self._endpoint)
+        except Refusal as error:
+            self._pool.give_back(connection)
+            self._end_with(error, "refused")
+            return
+        self._connection = connection
+        exchange.state = SENT
+        self._refusal = b""
+        self._wait(Phase.ANSWER)
+        connection.send(self, head, body)
+        if exchange.overhead_us < 0:
+            exchange.overhead_us = int((self._pipeline.clock() - exchange.started) * 1e6)
+        if self._is_paused:
+            connection.pause()
+
+    def _begin(self, out: bytes) -> None:
+        self._has_begun = True
+        self._exchange.state = RELAYING
+        self._wait(Phase.IDLE)
+        if self._has_head:
+            self._write(self._framed(out))
+        else:
+            self._has_head = True
+            self._write(self._stream_head() + self._framed(out))
+
+    def _comment(self) -> None:
+        self._comments += 1
+        if not self._has_head:
+            self._has_head = True
+            head = self._answer_head(b"text/event-stream; charset=utf-8", is_known=False)
+            self._write(head + (b"Transfer-Encoding: chunked\r\n\r\n" if self._is_chunking else b"\r\n"))
+        self._write(self._framed(COMMENT))
+
+    def _relay_before(self, error: UpstreamError) -> None:
+        out, error.before = error.before, b""
+        if self._has_begun:
+            self._write(self._framed(out))
+        else:
+            self._begin(out)
+
+    def _is_loading(self, error: UpstreamError) -> bool:
+        """The local model is a child of our own that takes a moment to load; requests wait for it."""
+        is_loading = isinstance(error, Unreachable) or (isinstance(error, UpstreamRefused) and error.upstream_status == 503)
+        age_s = self._pipeline.clock() - self._exchange.started
+        return self._endpoint.is_demo and is_loading and age_s < self._endpoint.patience.first_event_s
+
+    def _wait(self, phase: Phase) -> None:
+        """While a local model loads, all attempts to reach it are one wait."""
+        if self._is_booting and phase is not Phase.IDLE:
+            return
+        client = self._client
+        self._phase, self._comments = phase, 0
+        client.is_fresh = True
+        client.patience_s = first_look_s(phase, self._endpoint.patience, is_stream=not self._is_gathering)
+
+    def _keep_refusal(self, data: bytes) -> bytes:
+        if len(self._refusal) < MAX_REFUSAL_BYTES:
+            self._refusal += data
+        return b""
+
+    def _refused(self) -> Exception:
+        retry_after = wire.header(self._head, b"retry-after")
+        return self._pipeline.dialects.refused(self._endpoint, self._head.status, self._refusal, retry_after)
+
+    # What the caller gets
+
+    def _framed(self, out: bytes) -> bytes:
+        if not self._is_chunking or not out:
+            return out
+        return b"%x\r\n%b\r\n" % (len(out), out)
+
+    def _last_frame(self) -> bytes:
+        return b"0\r\n\r\n" if self._is_chunking else b""
+
+    def _stream_head(self) -> bytes:
+        return self._answer_head() + (b"Transfer-Encoding: chunked\r\n\r\n" if self._is_chunking else b"\r\n")
+
+    def _answer_head(self, content_type: bytes = b"", *, is_known: bool = True) -> bytes:
+        """All but the framing line. `is_known`: which endpoint it will be."""
+        exchange, id = self._exchange, self._exchange.id.encode()
+        return b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nx-generation-id: %b\r\n%b%bx-kilo-overhead-us: %d\r\n" % (
+            content_type or self._head.content_type, id, self._client.head_lines or b"x-request-id: %b\r\n" % id,
+            self._endpoint.answer_head if is_known else b"", exchange.overhead_us,
+        )  # fmt: skip
+
+    def _fail(self, error: GatewayError) -> None:
+        self._end_with(error, "broken_off" if self._has_begun else "upstream_failed")
+
+    def _end_with(self, error: GatewayError, outcome: Outcome) -> None:
+        exchange = self._exchange
+        if exchange.state is ENDED:
+            return
+        upstream_id = exchange.translator.upstream_id if exchange.translator is not None else ""
+        exchange.close(outcome)
+        self._report("request.failed", error, outcome=outcome)
+        if self._has_head:
+            created = exchange.at_ms // 1000
+            events = openai_chat.error_events(error, upstream_id or exchange.id, exchange.decision.model, created)
+            self._write(self._framed(events) + self._last_frame())
+        else:
+            id = exchange.id.encode()
+            lines = b"x-generation-id: %b\r\n%b" % (id, self._client.head_lines or b"x-request-id: %b\r\n" % id)
+            self._write(answers.refusal(error, lines))
+        self._client.answered()
+
+    def _report(self, event: str, error: GatewayError, **facts: object) -> None:
+        if isinstance(error, Defect):
+            facts["where"] = error.where
+        provider = self._exchange.attempts[-1].endpoint.provider if self._exchange.attempts else ""
+        self._client.report(
+            event, id=self._exchange.id, model=self._exchange.decision.model, provider=provider,
+            status=error.status, code=error.code, attempt=len(self._exchange.attempts), **facts,
+        )  # fmt: skip
+
+    def _stop_waiting(self) -> None:
+        if self._dial is not None:
+            self._dial.cancel()
+        if self._boot_timer is not None:
+            self._boot_timer.cancel()

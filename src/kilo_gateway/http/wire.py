@@ -1,0 +1,192 @@
+"""HTTP/1.1 framing of answers, as pure functions and small machines over bytes. No sockets, no clock.
+
+A body machine has `feed(data) -> payload` and `is_done`; it does not care where the bytes were cut.
+"""
+
+import re
+from typing import Protocol
+
+from msgspec import Struct
+
+from kilo_gateway.core.errors import BadAnswer
+
+# One pass in C, however many headers there are: hosted upstreams send two dozen, we read five.
+_FIELDS = re.compile(
+    rb"\r\n(content-(?:type|length|encoding)|transfer-encoding|connection):[ \t]*([^\r\n]*[^\r\n \t])"
+).findall
+
+MAX_HEAD_BYTES = 64 * 1024
+MAX_LINE_BYTES = 4 * 1024
+
+
+class Head(Struct):
+    status: int
+    content_type: bytes  # in lower case
+    content_length: int | None
+    is_chunked: bool
+    keeps_alive: bool
+    lines: bytes  # as they came
+
+
+def read_head(data: bytes) -> tuple[Head, bytes] | None:
+    """The head and the bytes after it, or None while it is incomplete."""
+    end = data.find(b"\r\n\r\n")
+    if end < 0:
+        if len(data) > MAX_HEAD_BYTES:
+            raise BadAnswer("the answer's head does not end")
+        return None
+    lines = data[: end + 2]
+    found = _FIELDS(lines.lower())
+    fields = dict(found)
+    length = fields.get(b"content-length")
+    if len(found) != len(fields) and len(set(found)) != len(fields):
+        raise BadAnswer("the answer's head says two things about its framing")
+    if fields.get(b"content-encoding", b"identity") != b"identity":
+        raise BadAnswer("the answer is compressed although identity was asked for")
+    try:
+        head = Head(
+            int(lines[9:12]),
+            fields.get(b"content-type", b"application/octet-stream"),
+            None if length is None else _whole(length),
+            fields.get(b"transfer-encoding") == b"chunked",
+            fields.get(b"connection") != b"close" and lines[:8] == b"HTTP/1.1",
+            lines,
+        )
+    except ValueError as error:
+        raise BadAnswer(f"the answer's head cannot be read: {lines[:80]!r}") from error
+    return head, data[end + 4 :]
+
+
+class Body(Protocol):
+    is_done: bool
+    is_dirty: bool  # bytes came after its end: the connection cannot be used again
+
+    def feed(self, data: bytes) -> bytes: ...
+
+
+def _whole(number: bytes) -> int:
+    if not number.isdigit():
+        raise ValueError(f"not a length: {number!r}")
+    return int(number)
+
+
+def header(head: Head, name: bytes) -> str:
+    """A header's value, for those few that are read once in a while. `name` in lower case."""
+    found = re.search(rb"\r\n" + re.escape(name) + rb":[ \t]*([^\r]*)", head.lines, re.IGNORECASE)
+    return found[1].decode("latin-1").strip() if found else ""
+
+
+def body_of(head: Head) -> Body:
+    """RFC 9112 section 6.3: chunked wins over a length; neither means until the connection closes."""
+    if head.is_chunked:
+        return ChunkedBody()
+    if head.status in (204, 304):
+        return LengthBody(0)
+    if head.content_length is not None:
+        return LengthBody(head.content_length)
+    return BodyUntilClose()
+
+
+class LengthBody:
+    __slots__ = ("_left", "is_dirty", "is_done")
+
+    def __init__(self, length: int) -> None:
+        self._left = length
+        self.is_dirty = False
+        self.is_done = length == 0
+
+    def feed(self, data: bytes) -> bytes:
+        self._left -= len(data)
+        if self._left <= 0:
+            self.is_done = True
+            if self._left < 0:
+                self.is_dirty = True
+                return data[: self._left]
+        return data
+
+
+class BodyUntilClose:
+    """Done only when the connection is; whether that was too early, the translator can tell by its content."""
+
+    is_done = is_dirty = False
+
+    def feed(self, data: bytes) -> bytes:
+        return data
+
+
+class ChunkedBody:
+    """Takes chunk framing off. `_owed` counts what is left of a chunk and of the line end after it."""
+
+    __slots__ = ("_in_trailer", "_line", "_owed", "is_dirty", "is_done")
+
+    def __init__(self) -> None:
+        self.is_done = self.is_dirty = self._in_trailer = False
+        self._owed = 0
+        self._line = b""
+
+    def feed(self, data: bytes) -> bytes:
+        if not (self._line or self._owed or self._in_trailer):
+            # Mostly a read is one chunk, whole: a chat completion's events come one by one.
+            end = data.find(b"\r\n", 1, 12)
+            try:
+                if end > 0 and 0 < int(data[:end], 16) == len(data) - end - 4:
+                    return data[end + 2 : -2]
+            except ValueError:
+                pass  # a size with an extension, or none: looked at below
+        return self._feed_any(data)
+
+    def _feed_any(self, data: bytes) -> bytes:
+        payload: list[bytes] = []
+        at = 0
+        if self._line:
+            data, self._line = self._line + data, b""
+        elif self._owed:
+            at = self._owed
+            payload.append(data[: max(at - 2, 0)])
+        size = len(data)
+        while at < size:
+            line_end = data.find(b"\r\n", at)
+            if line_end < 0:
+                self._keep_line(data[at:])
+                break
+            if self._in_trailer:
+                if line_end == at:
+                    self.is_done = True
+                    self.is_dirty = line_end + 2 != size
+                    at = size
+                    break
+                at = line_end + 2
+                continue
+            try:
+                length = int(data[at:line_end], 16)
+            except ValueError:
+                length = _size_before_extension(data[at:line_end], payload)
+            start = line_end + 2
+            if length > 0:
+                payload.append(data[start : start + length])
+                at = start + length + 2
+            elif length == 0:
+                self._in_trailer = True
+                at = start
+            else:
+                raise _bad_size(data[at:line_end], payload)
+        self._owed = max(at - size, 0)
+        return payload[0] if len(payload) == 1 else b"".join(payload)
+
+    def _keep_line(self, line: bytes) -> None:
+        if len(line) > MAX_LINE_BYTES:
+            raise BadAnswer("a chunk's size line does not end")
+        self._line = line
+
+
+def _size_before_extension(line: bytes, before: list[bytes]) -> int:
+    try:
+        return int(line.partition(b";")[0], 16)
+    except ValueError as error:
+        raise _bad_size(line, before) from error
+
+
+def _bad_size(line: bytes, before: list[bytes]) -> BadAnswer:
+    error = BadAnswer(f"the upstream sent a bad chunk size: {line[:20]!r}")
+    error.before = b"".join(before)
+    return error

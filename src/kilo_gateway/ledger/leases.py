@@ -1,0 +1,20 @@
+"""What a request may cost, held before it is sent, and settled when it is over.
+
+Metered mode: without a hard limit on the key's path nothing is held, nothing is refused, and cost is only added up.
+"""
+
+from kilo_gateway.core.money import Nanos
+from kilo_gateway.core.types import Call, Decision, Key
+
+
+class MeteredLeases:
+    """`settled` is what this worker has booked since it started."""
+
+    def __init__(self) -> None:
+        self.settled: Nanos = 0
+
+    def hold(self, key: Key, call: Call, decision: Decision) -> Nanos:
+        return 0
+
+    def settle(self, key: Key, held: Nanos, cost: Nanos) -> None:
+        self.settled += cost

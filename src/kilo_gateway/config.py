@@ -1,0 +1,119 @@
+"""Settings from flags, environment, file and defaults, in that precedence. The only file that reads the environment.
+
+A file is TOML and its schema is closed: an unknown key or a wrong value is an error that names file, line
+and what was meant.
+"""
+
+import hashlib
+import os
+import tomllib
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+
+from kilo_gateway.configuration.fields import SETTINGS as SETTINGS
+from kilo_gateway.configuration.fields import Found, flatten
+from kilo_gateway.configuration.upstreams import from_environment, from_file, proxy_of
+from kilo_gateway.core import crash
+from kilo_gateway.core.brand import ENVIRONMENT_PREFIX, PACKAGE
+from kilo_gateway.core.settings import ConfigurationError, LocalSettings, ServerSettings, Settings, UpstreamSettings
+from kilo_gateway.upstreams.compile import local_id
+from kilo_gateway.upstreams.demo import demo_model_path
+
+
+def load(config: Path | None = None, data_dir: Path | None = None, flags: Mapping[str, object] | None = None) -> Settings:
+    """Raises ConfigurationError. `flags`: setting name -> value, as given on the command line."""
+    environment = dict(os.environ)
+    path = _config_path(config, environment)
+    found = flatten(_read(path), path, environment, flags or {})
+    if data_dir is not None:
+        found.values["data.dir"] = str(data_dir)
+    return _settings(found, path, environment)
+
+
+def environment_with(libraries: Path) -> dict[str, str] | None:
+    """The environment with one more directory of shared libraries; None when it has that already."""
+    directories = [each for each in os.environ.get("LD_LIBRARY_PATH", "").split(":") if each]
+    if str(libraries) in directories:
+        return None
+    return {**os.environ, "LD_LIBRARY_PATH": ":".join([*directories, str(libraries)])}
+
+
+def _config_path(config: Path | None, environment: Mapping[str, str]) -> Path | None:
+    """The one that was named has to exist; the default one may be missing."""
+    named = config or (Path(value) if (value := environment.get(ENVIRONMENT_PREFIX + "CONFIG")) else None)
+    if named is not None:
+        if not named.is_file():
+            raise ConfigurationError(f"{named}: there is no such configuration file.")
+        return named
+    default = _xdg(environment, "XDG_CONFIG_HOME", ".config") / "config.toml"
+    return default if default.is_file() else None
+
+
+def _read(path: Path | None) -> tuple[dict[str, object], str]:
+    if path is None:
+        return {}, ""
+    try:
+        text = path.read_text()
+        return tomllib.loads(text, parse_float=Decimal), text
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path}: this is not TOML: {error}.") from error
+    except (OSError, ValueError, RecursionError) as error:  # of tomllib too: numbers too long, nesting too deep
+        raise ConfigurationError(f"{path}: cannot be read: {error}.") from error
+
+
+def _settings(found: Found, path: Path | None, environment: Mapping[str, str]) -> Settings:
+    server = ServerSettings(
+        found.text("server.host"), found.whole("server.port", 0, 65535), found.whole("server.workers", 0, 256),
+        found.texts("server.cors_origins"), found.networks("server.trusted_proxies"), found.seconds("server.drain_s"),
+        found.seconds("server.drain_listen_s"), found.flag("server.metrics_public"),
+    )  # fmt: skip
+    cache = _xdg(environment, "XDG_CACHE_HOME", ".cache")
+    own = found.text("local.path")
+    local = LocalSettings(
+        found.flag("local.enabled"), _path(found, "local.path") if own else demo_model_path(cache), not own,
+        found.whole("local.context", 256, 1 << 20),
+    )  # fmt: skip
+    upstreams, notes = from_file(found, environment, server)
+    more, more_notes = from_environment(environment, server, {upstream.name for upstream in upstreams})
+    crash_at = environment.get(ENVIRONMENT_PREFIX + "CRASH_AT", "")
+    try:
+        crash.crash_point(crash_at)
+    except ValueError as error:
+        raise ConfigurationError(f"{ENVIRONMENT_PREFIX}CRASH_AT: {error}") from error
+    data = found.text("data.dir")
+    every = (*upstreams, *more)
+    auto_default = _auto_default(found, every, local)
+    return Settings(
+        (_path(found, "data.dir") if data else _xdg(environment, "XDG_DATA_HOME", ".local/share")).absolute(),
+        server, local, auto_default, every, proxy_of(environment), environment.get("SSL_CERT_FILE") or None, path, crash_at,
+        _fingerprint(repr((local, auto_default, every)), [upstream.api_key.reveal() for upstream in every]),
+        (*notes, *more_notes),
+    )  # fmt: skip
+
+
+def _auto_default(found: Found, upstreams: tuple[UpstreamSettings, ...], local: LocalSettings) -> str:
+    """Checked where all models are known; discovered ones are not yet."""
+    wanted = found.text("auto.default")
+    known = [model.id for upstream in upstreams for model in upstream.models]
+    if local.enabled:
+        known.append(local_id(local))
+    if wanted and wanted not in known and all(upstream.models for upstream in upstreams):
+        raise found.wrong("auto.default", f"the id of a configured model ({', '.join(known) or 'there is none'})")
+    return wanted
+
+
+def _path(found: Found, name: str) -> Path:
+    try:
+        return Path(found.text(name)).expanduser()
+    except RuntimeError:
+        raise found.wrong(name, "a path; there is no such home directory") from None
+
+
+def _fingerprint(facts: str, secrets: list[str]) -> str:
+    return hashlib.sha256("\0".join([facts, *secrets]).encode()).hexdigest()[:32]
+
+
+def _xdg(environment: Mapping[str, str], name: str, default: str) -> Path:
+    base = environment.get(name)
+    return (Path(base) if base else Path(environment.get("HOME") or "~").expanduser() / default) / PACKAGE

@@ -1,0 +1,211 @@
+"""Every setting, with its default and one line of help; a test holds docs/settings.md to this table."""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from ipaddress import ip_network
+from pathlib import Path
+
+from kilo_gateway.core.brand import ENVIRONMENT_PREFIX
+from kilo_gateway.core.settings import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    name: str
+    default: object
+    help: str
+
+    @property
+    def variable(self) -> str:
+        section, _, key = self.name.partition(".")
+        return f"{ENVIRONMENT_PREFIX}{section.upper()}__{key.upper()}"
+
+
+SETTINGS = (
+    Setting("server.host", "127.0.0.1", "address to listen on; beyond loopback every caller who has a key gets in"),
+    Setting("server.port", 3000, "port to listen on"),
+    Setting("server.workers", 0, "data workers; 0: one for each core, at most four (one on macOS)"),
+    Setting("server.cors_origins", [], "origins whose pages may call the gateway; '*' for all"),
+    Setting("server.trusted_proxies", [], "networks whose X-Forwarded-For is believed"),
+    Setting("server.drain_s", 60.0, "seconds running requests may take to finish after SIGTERM"),
+    Setting("server.drain_listen_s", 2.0, "seconds new connections are still served after SIGTERM, while /ready says 503"),
+    Setting("server.metrics_public", False, "serve /metrics to other hosts as well"),
+    Setting("data.dir", "", "data directory; default $XDG_DATA_HOME/kilo-gateway"),
+    Setting("local.enabled", True, "run the local model, when it is installed"),
+    Setting("local.path", "", "a GGUF file to run instead of the demo model"),
+    Setting("local.context", 8192, "tokens the local model can hold"),
+    Setting("auto.default", "", "the model behind kilo/auto; default the first configured one"),
+)
+UPSTREAM_FIELDS = (
+    Setting("name", "", "how the upstream is called in headers, usage and logs"),
+    Setting("dialect", "openai-chat", "what it speaks"),
+    Setting("base_url", "", "where it is; requests go to base_url + /chat/completions"),
+    Setting("api_key", "", "its key; or { env = \"NAME\" } or { file = \"PATH\" }"),
+    Setting("models", [], "its models; without it they are discovered from base_url + /models"),
+    Setting("private", False, "base_url's name may resolve to a private address"),
+    Setting("prefix", "", "put before the ids of discovered models"),
+    Setting("reports_cost", False, "its usage.cost is what it charged, in USD, and is booked as it is"),
+    Setting("connect_s", 5.0, "seconds a connection may take"),
+    Setting("write_s", 30.0, "seconds it may take to accept a request"),
+    Setting("first_byte_s", 600.0, "seconds to the first byte of a JSON answer"),
+    Setting("first_event_s", 300.0, "seconds to the first payload event of a stream"),
+    Setting("idle_s", 60.0, "seconds between payload events, or between the bytes of a JSON answer"),
+)
+MODEL_FIELDS = (
+    Setting("id", "", "the id callers use"),
+    Setting("upstream_id", "", "the upstream's own id; default the same"),
+    Setting("input_usd_per_mtok", None, "USD per million prompt tokens; unknown without it"),
+    Setting("output_usd_per_mtok", None, "USD per million completion tokens; unknown without it"),
+    Setting("context", None, "tokens it can hold"),
+    Setting("anonymous", False, "may be used without a key"),
+)
+_TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+
+class Lines:
+    """Where a key stands in the file: for messages, so a near miss is better than none."""
+
+    def __init__(self, path: Path | None, text: str) -> None:
+        self._path = path
+        self._lines = text.splitlines()
+
+    def place(self, table: str, key: str = "", nth: int = 0) -> str:
+        """`table`: 'server', or 'upstreams' for the `nth` [[upstreams]]."""
+        if self._path is None:
+            return "configuration"
+        start, end = self._table(table, nth)
+        wanted = re.compile(rf"(?:^|[{{,\s]){re.escape(key)}\s*=") if key else None
+        for number in range(start, end):
+            if wanted is not None and wanted.search(self._lines[number]):
+                return f"{self._path}:{number + 1}"
+        return f"{self._path}:{start + 1}"
+
+    def _table(self, table: str, nth: int) -> tuple[int, int]:
+        header = re.compile(rf"\s*\[\[?\s*{re.escape(table)}\s*\]")
+        starts = [number for number, line in enumerate(self._lines) if header.match(line)]
+        if nth >= len(starts):
+            return 0, len(self._lines)
+        start = starts[nth]
+        ends = (number for number in range(start + 1, len(self._lines)) if self._lines[number].lstrip().startswith("["))
+        return start, next(ends, len(self._lines))
+
+
+class Found:
+    """Values by setting name, each with the place it came from."""
+
+    def __init__(self, values: dict[str, object], places: dict[str, str], upstreams: list[object], lines: Lines) -> None:
+        self.values = values
+        self.upstreams = upstreams
+        self.lines = lines
+        self._places = places
+
+    def text(self, name: str) -> str:
+        value = self.values[name]
+        if not isinstance(value, str):
+            raise self.wrong(name, "a text")
+        return value
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        value = self.values[name]
+        if isinstance(value, str) and self._is_from_environment(name):
+            value = [part.strip() for part in value.split(",") if part.strip()]
+        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+            raise self.wrong(name, "a list of texts")
+        return tuple(value)
+
+    def networks(self, name: str) -> tuple[str, ...]:
+        found = self.texts(name)
+        try:
+            return tuple(str(ip_network(each, strict=False)) for each in found)
+        except ValueError:
+            raise self.wrong(name, "a list of addresses or networks such as 10.0.0.0/8") from None
+
+    def whole(self, name: str, low: int, high: int) -> int:
+        value = self.values[name]
+        if isinstance(value, str) and self._is_from_environment(name) and re.fullmatch(r"\d{1,9}", value):
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise self.wrong(name, f"a whole number from {low} to {high}")
+        return value
+
+    def seconds(self, name: str) -> float:
+        value = self.values[name]
+        is_number = isinstance(value, int | float | Decimal) or self._is_from_environment(name)
+        try:
+            number = Decimal(str(value)) if is_number else Decimal("NaN")
+        except ArithmeticError:
+            number = Decimal("NaN")
+        if isinstance(value, bool) or not number.is_finite() or not 0 <= number <= 86_400:
+            raise self.wrong(name, "a number of seconds, at most 86400")
+        return float(number)
+
+    def flag(self, name: str) -> bool:
+        value = self.values[name]
+        if isinstance(value, str) and self._is_from_environment(name) and value.lower() in _TRUE + _FALSE:
+            value = value.lower() in _TRUE
+        if not isinstance(value, bool):
+            raise self.wrong(name, "true or false")
+        return value
+
+    def _is_from_environment(self, name: str) -> bool:
+        """There every value is a text."""
+        return self._places.get(name, "").startswith(ENVIRONMENT_PREFIX)
+
+    def wrong(self, name: str, wanted: str) -> ConfigurationError:
+        return ConfigurationError(f"{self._places.get(name, name)}: {name} must be {wanted}, not {self.values[name]!r}.")
+
+
+def flatten(
+    file: tuple[dict[str, object], str], path: Path | None, environment: Mapping[str, str], flags: Mapping[str, object]
+) -> Found:
+    """Flags over environment over file over defaults. Raises ConfigurationError for a name that is no setting."""
+    tables, text = file
+    lines = Lines(path, text)
+    values = {setting.name: setting.default for setting in SETTINGS}
+    places: dict[str, str] = {}
+    upstreams = tables.pop("upstreams", [])
+    if not isinstance(upstreams, list):
+        raise ConfigurationError(f"{lines.place('upstreams')}: upstreams are declared with [[upstreams]].")
+    _add_file(tables, lines, values, places)
+    for setting in SETTINGS:
+        if setting.variable in environment:
+            values[setting.name] = environment[setting.variable]
+            places[setting.name] = setting.variable
+    _refuse_unknown_variables(environment)
+    for name, value in flags.items():
+        values[name] = value
+        places[name] = "command line"
+    return Found(values, places, upstreams, lines)
+
+
+def unknown(place: str, name: str, known: Iterable[str]) -> ConfigurationError:
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    meant = f" Did you mean '{near[0]}'?" if near else f" Known: {', '.join(known)}."
+    return ConfigurationError(f"{place}: unknown setting '{name}'.{meant}")
+
+
+def _add_file(tables: dict[str, object], lines: Lines, values: dict[str, object], places: dict[str, str]) -> None:
+    sections = list(dict.fromkeys(name.partition(".")[0] for name in values))
+    for section, table in tables.items():
+        if section not in sections:
+            raise unknown(lines.place(section, section), section, [*sections, "upstreams"])
+        if not isinstance(table, dict):
+            raise ConfigurationError(f"{lines.place(section, section)}: {section} is a table: write [{section}].")
+        for key, value in table.items():
+            name = f"{section}.{key}"
+            place = lines.place(section, key)
+            if name not in values:
+                known = [each.partition(".")[2] for each in values if each.startswith(section + ".")]
+                raise unknown(place, key, known)
+            values[name] = value
+            places[name] = place
+
+
+def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
+    known = {setting.variable for setting in SETTINGS}
+    for name in environment:
+        if name.startswith(ENVIRONMENT_PREFIX) and "__" in name and name not in known:
+            raise unknown("environment", name, known)

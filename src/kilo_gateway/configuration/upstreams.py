@@ -1,0 +1,223 @@
+"""Upstreams as the operator declares them: [[upstreams]] in the file, and providers' keys in the environment."""
+
+import socket
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+
+from kilo_gateway.configuration.fields import MODEL_FIELDS, UPSTREAM_FIELDS, Found, Lines, Setting, unknown
+from kilo_gateway.core.money import pico_per_token
+from kilo_gateway.core.secret import Secret
+from kilo_gateway.core.settings import ConfigurationError, ModelSettings, ProxySettings, ServerSettings, UpstreamSettings
+from kilo_gateway.core.types import MAX_CONTEXT, Origin, Patience, Price
+from kilo_gateway.http.guard import is_metadata_literal, is_private_literal
+from kilo_gateway.upstreams.compile import DIALECTS
+from kilo_gateway.upstreams.registry import providers
+
+Sources = tuple[tuple[UpstreamSettings, ...], tuple[str, ...]]
+
+
+def from_file(found: Found, environment: Mapping[str, str], server: ServerSettings) -> Sources:
+    """Those declared, and what to tell about them. One that leads back here is left out."""
+    kept: list[UpstreamSettings] = []
+    notes: list[str] = []
+    for nth, table in enumerate(found.upstreams):
+        row = _Row(found.lines, nth, table, UPSTREAM_FIELDS)
+        upstream = _upstream(row, environment)
+        if any(upstream.name == other.name for other in kept):
+            raise row.wrong("name", "a name of its own; another upstream has it")
+        if _is_self(upstream.origin, server):
+            where = f"{upstream.origin.host}:{upstream.origin.port}"
+            notes.append(f"upstream {upstream.name} is skipped: {where} is this gateway.")
+        else:
+            kept.append(upstream)
+    return tuple(kept), tuple(notes)
+
+
+def from_environment(environment: Mapping[str, str], server: ServerSettings, taken: set[str]) -> Sources:
+    kept: list[UpstreamSettings] = []
+    notes: list[str] = []
+    for name, provider in providers().items():
+        variable = next((each for each in provider.env if environment.get(each)), None)
+        if variable is None or name in taken:
+            continue
+        base_url = environment.get(provider.base_env) or provider.base_url
+        origin, path = _origin(base_url, is_trusted=False, place=provider.base_env)
+        if _is_self(origin, server):
+            notes.append(f"upstream {name} ({variable}) is skipped: {origin.host}:{origin.port} is this gateway.")
+            continue
+        if not environment[variable].isprintable():
+            raise ConfigurationError(f"{variable}: a key must not contain line breaks or control characters.")
+        kept.append(
+            UpstreamSettings(
+                name, provider.dialect, origin, path, Secret(environment[variable]), (), Patience(), provider.prefix,
+                provider.cost, variable,
+            )
+        )  # fmt: skip
+    return tuple(kept), tuple(notes)
+
+
+def proxy_of(environment: Mapping[str, str]) -> ProxySettings | None:
+    url = next((environment[name] for name in ("HTTPS_PROXY", "https_proxy") if environment.get(name)), None)
+    if url is None:
+        return None
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        parts, host, port = urlsplit(""), None, None
+    if parts.scheme != "http" or not host:
+        raise ConfigurationError("HTTPS_PROXY: must be an http:// URL such as http://proxy:3128.")
+    spared = environment.get("NO_PROXY") or environment.get("no_proxy") or ""
+    names = tuple(name.strip().lstrip("*.").lower() or "*" for name in spared.split(",") if name.strip())
+    credential = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else ""
+    return ProxySettings(Origin(host, port or 3128, is_trusted=True), Secret(credential), names)
+
+
+class _Row:
+    """One table of the file, read key by key; unknown keys are refused first."""
+
+    def __init__(self, lines: Lines, nth: int, table: object, fields: Sequence[Setting]) -> None:
+        self.lines = lines
+        self.nth = nth
+        if not isinstance(table, dict):
+            raise ConfigurationError(f"{self.place('')}: must be a table.")
+        known = [field.name for field in fields]
+        for key in table:
+            if key not in known:
+                raise unknown(self.place(str(key)), str(key), known)
+        self.values = {field.name: field.default for field in fields} | table
+
+    def place(self, key: str) -> str:
+        return self.lines.place("upstreams", key, self.nth)
+
+    def wrong(self, key: str, wanted: str) -> ConfigurationError:
+        return ConfigurationError(f"{self.place(key)}: {key} must be {wanted}, not {self.values[key]!r}.")
+
+    def text(self, key: str, *, is_needed: bool = False) -> str:
+        value = self.values[key]
+        if not isinstance(value, str) or (is_needed and not value.strip()) or not value.isprintable():
+            raise self.wrong(key, "a text without line breaks")
+        return value
+
+    def flag(self, key: str) -> bool:
+        value = self.values[key]
+        if not isinstance(value, bool):
+            raise self.wrong(key, "true or false")
+        return value
+
+
+def _upstream(row: _Row, environment: Mapping[str, str]) -> UpstreamSettings:
+    name = row.text("name", is_needed=True)
+    dialect = row.text("dialect")
+    if dialect not in DIALECTS:
+        raise row.wrong("dialect", f"one of {', '.join(DIALECTS)}")
+    base_url = row.text("base_url", is_needed=True)
+    origin, path = _origin(base_url, is_trusted=row.flag("private"), place=row.place("base_url"))
+    models = row.values["models"]
+    if not isinstance(models, list):
+        raise row.wrong("models", "a list of tables such as { id = \"author/model\" }")
+    prefix = row.text("prefix")
+    return UpstreamSettings(
+        name, dialect, origin, path, _secret(row, environment), tuple(_model(row, each) for each in models),
+        _patience(row), prefix, row.flag("reports_cost"), row.place("name"),
+    )  # fmt: skip
+
+
+def _model(upstream: _Row, table: object) -> ModelSettings:
+    row = _Row(upstream.lines, upstream.nth, table, MODEL_FIELDS)
+    id = row.text("id", is_needed=True)
+    prices = row.values["input_usd_per_mtok"], row.values["output_usd_per_mtok"]
+    price = None
+    if prices != (None, None):
+        price = Price(_price(row, "input_usd_per_mtok"), _price(row, "output_usd_per_mtok"))
+    context = row.values["context"]
+    if context is not None and (isinstance(context, bool) or not isinstance(context, int) or not 0 < context <= MAX_CONTEXT):
+        raise row.wrong("context", "a whole number of tokens")
+    return ModelSettings(id, row.text("upstream_id") or id, price, context, row.flag("anonymous"))
+
+
+def _price(row: _Row, key: str) -> int:
+    value = row.values[key]
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise row.wrong(key, "a number (USD per million tokens); both prices or none")
+    try:
+        return pico_per_token(Decimal(value))
+    except ValueError as error:
+        raise ConfigurationError(f"{row.place(key)}: {key}: {error}.") from error
+
+
+def _secret(row: _Row, environment: Mapping[str, str]) -> Secret:
+    """A line break in it would end a header and begin another."""
+    secret = _secret_as_given(row, environment)
+    if not secret.reveal().isprintable():
+        raise ConfigurationError(f"{row.place('api_key')}: api_key must not contain line breaks or control characters.")
+    return secret
+
+
+def _secret_as_given(row: _Row, environment: Mapping[str, str]) -> Secret:
+    value = row.values["api_key"]
+    if isinstance(value, str):
+        return Secret(value)
+    if isinstance(value, dict) and len(value) == 1:
+        [(source, name)] = value.items()
+        if source == "env" and isinstance(name, str):
+            if not environment.get(name):
+                raise ConfigurationError(f"{row.place('api_key')}: the environment variable {name} is not set.")
+            return Secret(environment[name])
+        if source == "file" and isinstance(name, str):
+            try:
+                return Secret(Path(name).expanduser().read_text().strip())
+            except (OSError, UnicodeDecodeError, RuntimeError, ValueError) as error:
+                raise ConfigurationError(f"{row.place('api_key')}: {name} cannot be read: {error}.") from error
+    shapes = 'a text, or { env = "NAME" }, or { file = "PATH" }'
+    raise ConfigurationError(f"{row.place('api_key')}: api_key must be {shapes}.")
+
+
+def _patience(row: _Row) -> Patience:
+    seconds: dict[str, float] = {}
+    for field in msgspec.structs.fields(Patience):
+        value = row.values[field.name]
+        if isinstance(value, bool) or not isinstance(value, int | float | Decimal) or not _is_seconds(value):
+            raise row.wrong(field.name, "a number of seconds, more than 0 and at most 86400")
+        seconds[field.name] = float(value)
+    return Patience(**seconds)
+
+
+def _is_seconds(value: float | Decimal) -> bool:
+    return Decimal(str(value)).is_finite() and 0 < value <= 86_400
+
+
+def _origin(base_url: str, *, is_trusted: bool, place: str) -> tuple[Origin, str]:
+    """An address of this machine or a private network, written as such, is meant, and so trusted."""
+    try:
+        parts = urlsplit(base_url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        parts, host, port = urlsplit(""), None, None
+    is_plain = base_url.isprintable() and base_url.isascii() and " " not in base_url
+    if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment or not is_plain:
+        wanted = "a URL such as https://api.example.com/v1"
+        raise ConfigurationError(f"{place}: base_url must be {wanted}, not {_hidden(base_url)!r}.")
+    if parts.username or parts.password:
+        raise ConfigurationError(f"{place}: base_url must not carry a credential; use api_key.")
+    if is_metadata_literal(host):
+        raise ConfigurationError(f"{place}: base_url: {host} is a metadata or link-local address; no upstream is there.")
+    is_tls = parts.scheme == "https"
+    is_trusted = is_trusted or is_private_literal(host)
+    return Origin(host, port or (443 if is_tls else 80), is_tls, "", is_trusted), parts.path.rstrip("/")
+
+
+def _hidden(url: str) -> str:
+    return "(a URL with a credential)" if "@" in url else url
+
+
+def _is_self(origin: Origin, server: ServerSettings) -> bool:
+    """Whether requests sent there would arrive here."""
+    if origin.port != server.port or not server.port:
+        return False
+    own = {server.host, "localhost", "127.0.0.1", "::1", "0.0.0.0", "::", socket.gethostname()}
+    return origin.host.lower() in own

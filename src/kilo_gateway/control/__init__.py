@@ -1,0 +1,1 @@
+"""The control process: keys, usage, catalogue, imports. Everything that is not inference."""

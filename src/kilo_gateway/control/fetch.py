@@ -1,0 +1,60 @@
+"""A small GET over the same guarded connections that inference uses. For discovery."""
+
+import asyncio
+
+from kilo_gateway.core.errors import BadAnswer, UpstreamError, UpstreamRefused
+from kilo_gateway.core.types import Origin
+from kilo_gateway.http.upstream import Pool, UpstreamConnection
+from kilo_gateway.http.wire import Head
+
+
+class _Answer:
+    """Gathers one answer. upstream.Receiver."""
+
+    def __init__(self, head: bytes, limit: int) -> None:
+        self.done: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._message = head + b"\r\n"
+        self._limit = limit
+        self._status = 0
+        self._parts: list[bytes] = []
+        self.connection: UpstreamConnection | None = None
+
+    def on_connected(self, connection: UpstreamConnection) -> None:
+        self.connection = connection
+        connection.send(self, self._message, b"")
+
+    def on_head(self, head: Head) -> None:
+        self._status = head.status
+
+    def on_payload(self, payload: bytes) -> None:
+        self._parts.append(payload)
+        self._limit -= len(payload)
+        if self._limit < 0:
+            raise BadAnswer("the answer is too long")
+
+    def on_end(self) -> None:
+        self.connection = None
+        if self.done.done():
+            return
+        if self._status == 200:
+            self.done.set_result(b"".join(self._parts))
+        else:
+            self.done.set_exception(UpstreamRefused("", self._status, f"status {self._status}"))
+
+    def on_lost(self, error: UpstreamError) -> None:
+        self.connection = None
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+async def get(pool: Pool, origin: Origin, head: bytes, *, timeout_s: float, limit: int = 64 << 20) -> bytes:
+    """The body. Raises UpstreamError, also for any status but 200 (redirects are not followed), and TimeoutError."""
+    answer = _Answer(head, limit)
+    dial = pool.dial(origin, answer)
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await answer.done
+    finally:
+        dial.cancel()
+        if answer.connection is not None:
+            answer.connection.abort()

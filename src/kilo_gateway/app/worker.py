@@ -1,0 +1,83 @@
+"""A data worker, composed. Imports nothing that knows a database or a web framework: it has to be up in no time."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import ip_network
+
+from kilo_gateway.catalog.files import DataDirectory
+from kilo_gateway.catalog.snapshot import Snapshot, Snapshots
+from kilo_gateway.core import crash
+from kilo_gateway.core.ids import GenerationIds
+from kilo_gateway.core.keyring import Keyring
+from kilo_gateway.core.meters import Meters
+from kilo_gateway.core.pipeline import Pipeline
+from kilo_gateway.core.ports import CallerDialect
+from kilo_gateway.core.settings import Settings
+from kilo_gateway.core.types import Origin
+from kilo_gateway.dialects import openai_chat
+from kilo_gateway.dialects.bridge import Bridge
+from kilo_gateway.http.deadlines import Deadlines
+from kilo_gateway.http.dialer import GuardedDialer, Proxy
+from kilo_gateway.http.gateway import Gateway, Report
+from kilo_gateway.http.paths import under_each_prefix
+from kilo_gateway.http.tls import upstream_context
+from kilo_gateway.http.upstream import Pool
+from kilo_gateway.ledger.journal import Journal
+from kilo_gateway.ledger.leases import MeteredLeases
+from kilo_gateway.ledger.limits import Limits
+from kilo_gateway.routing.preference import Preference
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerParts:
+    """A worker's state, for those who run it."""
+
+    gateway: Gateway
+    snapshots: Snapshots
+    limits: Limits
+    meters: Meters
+    journal: Journal
+
+
+def routes() -> dict[bytes, CallerDialect]:
+    """Inference: every path and the dialect spoken there. All of them go through Pipeline.enter, which asks for a key."""
+    return under_each_prefix({openai_chat.PATH: openai_chat})
+
+
+def build_worker(
+    settings: Settings, files: DataDirectory, keyring: Keyring, first: Snapshot, report: Report,
+    problems: Callable[[], list[str]], *, name: str, crash_at: str,
+) -> WorkerParts:  # fmt: skip
+    """`name` must be new for each process: it names the journal."""
+    snapshots, limits, meters, dialects = Snapshots(first), Limits(), Meters(), Bridge()
+    journal = Journal(files.journal, name, crash.crash_point(crash_at))
+    pipeline = Pipeline(
+        snapshots, limits, dialects, Preference(dialects), MeteredLeases(), journal, meters, time.monotonic, wall_ms,
+        GenerationIds(secrets.randbits(45)),
+    )  # fmt: skip
+
+    def count_and_report(event: str, **facts: object) -> None:
+        status = facts.get("status")
+        if event == "request.refused" and isinstance(status, int):
+            meters.refused(status)
+        report(event, **facts)
+
+    gateway = Gateway(
+        pipeline, build_pool(settings), Deadlines(time.monotonic), routes(),
+        Origin("control", 0, unix_path=str(files.control_socket)), keyring.hop.encode(), count_and_report, problems,
+        frozenset(settings.server.cors_origins), tuple(ip_network(each) for each in settings.server.trusted_proxies),
+    )  # fmt: skip
+    return WorkerParts(gateway, snapshots, limits, meters, journal)
+
+
+def build_pool(settings: Settings) -> Pool:
+    found = settings.proxy
+    proxy = Proxy(found.origin, found.credential.reveal(), found.spared) if found is not None else None
+    return Pool(GuardedDialer(asyncio.get_running_loop(), lambda: upstream_context(settings.ca_file), proxy))
+
+
+def wall_ms() -> int:
+    return time.time_ns() // 1_000_000

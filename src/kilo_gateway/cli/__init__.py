@@ -1,0 +1,8 @@
+"""kilo-gateway: one command a file, each imported as a thin shell; what it does is loaded when it is called.
+
+Exit codes: 0, 1 failure, 2 usage, 78 configuration.
+"""
+
+from kilo_gateway.cli.application import app, main
+
+__all__ = ["app", "main"]

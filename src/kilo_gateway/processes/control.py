@@ -1,0 +1,128 @@
+"""The control process: database, imports, snapshot, and everything that is not inference, on a Unix socket."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+import uvloop
+
+from kilo_gateway.app.control import build_discovery, build_service
+from kilo_gateway.app.worker import routes
+from kilo_gateway.catalog.files import write_privately
+from kilo_gateway.control import application
+from kilo_gateway.control.metrics import Meters
+from kilo_gateway.control.service import Service
+from kilo_gateway.control.workers import Workers
+from kilo_gateway.processes.log import Log
+from kilo_gateway.processes.node import Node
+
+LOCAL_MODEL_LOOK_S = 0.5
+OLD_FILES_LOOK_S = 3600.0
+LAST_IMPORT_S = 30.0
+
+
+def run(node: Node) -> None:
+    uvloop.run(_Control(node).serve())
+
+
+class _Server(uvicorn.Server):
+    """Ends when it is told to; signals are ours."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class _Control:
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._log = Log("control")
+        self._workers = Workers(node.slots)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._server: _Server | None = None
+
+    async def serve(self) -> None:
+        node = self._node
+        loop = asyncio.get_running_loop()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor says when
+        loop.add_signal_handler(signal.SIGTERM, self._end)
+        loop.add_reader(node.life, self._orphaned)
+        service = await build_service(node.settings, node.files, node.keyring, self._workers, crash_at=node.crash_at)
+        links = await self._workers.listen(node.files.workers_socket)
+        await self._first_snapshot(service)
+        self._start_tasks(service)
+        self._server = _Server(self._config(service))
+        await self._listen_and_serve()
+        for task in self._tasks:
+            task.cancel()
+        async with asyncio.timeout(LAST_IMPORT_S):
+            await service.importer.import_new()
+        links.close()
+        node.files.control_socket.unlink(missing_ok=True)
+        node.files.workers_socket.unlink(missing_ok=True)
+        await service.database.close()
+
+    async def _first_snapshot(self, service: Service) -> None:
+        """Does not wait for workers: they may be waiting for us. The owner's key is made at the very first start."""
+        owner_key = self._node.files.owner_key
+        if not await service.keys.ensure_owner(lambda key: write_privately(owner_key, key.encode())):
+            await service.publisher.renew()
+
+    def _start_tasks(self, service: Service) -> None:
+        node = self._node
+
+        def failed(error: Exception) -> None:
+            self._log("import.failed", reason=f"{type(error).__name__}: {error}")
+
+        discovery = build_discovery(node.settings, service, node.keyring, self._log)
+        jobs = [service.importer.run(failed), self._look_for_local_model(service), self._remove_old(service)]
+        jobs += [discovery.run(upstream) for upstream in node.settings.upstreams if not upstream.models]
+        self._tasks = [asyncio.create_task(job) for job in jobs]
+
+    async def _look_for_local_model(self, service: Service) -> None:
+        """It is being fetched while the gateway already runs."""
+        had = service.publisher.has_local_model()
+        while self._node.settings.local.enabled and not had:
+            await asyncio.sleep(LOCAL_MODEL_LOOK_S)
+            had = service.publisher.has_local_model()
+            if had:
+                await service.publisher.renew()
+
+    async def _remove_old(self, service: Service) -> None:
+        while True:
+            await asyncio.sleep(OLD_FILES_LOOK_S)
+            await service.importer.remove_old()
+
+    def _config(self, service: Service) -> uvicorn.Config:
+        meters = Meters(self._workers, service.importer)
+        is_public = self._node.settings.server.metrics_public
+        asgi = application.build(service, meters, routes(), self._log, metrics_public=is_public)
+        return uvicorn.Config(
+            asgi, loop="none", http="httptools", ws="none", lifespan="off", log_config=None, access_log=False,
+            server_header=False, date_header=False, timeout_graceful_shutdown=5, timeout_keep_alive=75,
+        )  # fmt: skip
+
+    async def _listen_and_serve(self) -> None:
+        path = self._node.files.control_socket
+        path.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+            listener.bind(str(path))
+            path.chmod(0o600)
+            assert self._server is not None
+            self._node.tell("control")
+            await self._server.serve([listener])
+
+    def _end(self) -> None:
+        if self._server is not None:
+            self._server.should_exit = True
+        else:
+            os._exit(0)
+
+    def _orphaned(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._node.life)
+        # The workers finish what they have, at most as long as a drain takes; their journals wait for the next start.
+        self._end()

@@ -1,0 +1,71 @@
+"""The local model: llama.cpp with its own HTTP server, on a Unix socket that only this gateway can reach."""
+
+import os
+import select
+import signal
+import sys
+
+from kilo_gateway.processes.log import Log
+from kilo_gateway.processes.node import Node
+from kilo_gateway.upstreams import demo
+from kilo_gateway.upstreams.compile import local_id
+
+# ChatML without the model's own default system prompt: with that it cannot name France's capital, without it can.
+CHAT_TEMPLATE = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+
+def run(node: Node) -> None:
+    """Does not return: ends with the supervisor, or by its signal."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    local, log = node.settings.local, Log("local-model", file=os.dup(2))
+    if not local.path.is_file():
+        try:
+            demo.fetch(local.path, lambda line: log("local_model.fetching", note=line))
+        except demo.FetchError as error:
+            log("local_model.missing", reason=str(error))
+            node.tell("no-local-model")
+            os._exit(0)
+    _silence(node)
+    try:
+        server = _serve(node)
+    except Exception as error:  # whatever a foreign library raises: it is said where it is read, and tried again
+        log("local_model.failed", reason=f"{type(error).__name__}: {error}", log=str(node.files.local_log))
+        os._exit(1)
+    select.select([node.life], [], [])  # nothing is ever written: this waits until the supervisor is gone
+    del server
+    os._exit(0)
+
+
+def _serve(node: Node) -> object:
+    """Threads more than one make it slower on small machines."""
+    import xllamacpp
+
+    local = node.settings.local
+    node.files.local_socket.unlink(missing_ok=True)
+    params = xllamacpp.CommonParams()
+    params.model.path = str(local.path)
+    params.model_alias = {local_id(local)}
+    params.hostnames = [str(node.files.local_socket)]
+    params.api_keys = [node.keyring.local_model_key]
+    params.n_ctx = local.context
+    params.n_parallel = 1
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
+    params.n_threads_http = 4
+    params.use_jinja = True
+    params.ui = False
+    if local.is_demo_model:
+        params.chat_template = CHAT_TEMPLATE
+    os.umask(0o177)
+    return xllamacpp.Server(params)
+
+
+def _silence(node: Node) -> None:
+    """llama.cpp talks on both outputs; into a file with it."""
+    file = os.open(node.files.local_log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.dup2(file, sys.stdout.fileno())
+    os.dup2(file, sys.stderr.fileno())
+    os.close(file)

@@ -1,0 +1,112 @@
+"""Keys and models as a worker knows them, and the file they come from."""
+
+import stat
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kilo_gateway.catalog.files import read_snapshot, snapshot_bytes, snapshot_of, write_privately
+from kilo_gateway.catalog.snapshot import Snapshot, digest
+from kilo_gateway.core.errors import InvalidKey, UnknownModel
+from kilo_gateway.core.types import ANONYMOUS, Key, Model, SnapshotData
+
+PEPPER = b"p" * 32
+TEXT = "kilo_" + "aB3" * 10 + "zz"
+KEY = Key("k1", "alice", "member")
+
+
+def data(*models: Model, aliases: dict[str, str] | None = None) -> SnapshotData:
+    return SnapshotData(7, "f", ((digest(PEPPER, TEXT.encode()), KEY),), models, aliases or {})
+
+
+def snapshot(*models: Model, aliases: dict[str, str] | None = None) -> Snapshot:
+    return Snapshot(data(*models, aliases=aliases), PEPPER)
+
+
+@given(st.sampled_from(["", "Bearer ", "bearer\t", "http://h:1:", "Bearer https://h/api/v1:"]), st.sampled_from(["", " ", "\t "]))
+def test_a_key_is_recognised_in_every_form(before: str, after: str) -> None:
+    assert snapshot().authenticate((before + TEXT + after).encode()) == KEY
+
+
+@given(st.binary(max_size=80))
+def test_whatever_is_no_key_is_refused(credential: bytes) -> None:
+    with pytest.raises(InvalidKey):
+        snapshot().authenticate(credential)
+
+
+def test_a_key_of_another_installation_is_refused() -> None:
+    with pytest.raises(InvalidKey):
+        Snapshot(data(), b"q" * 32).authenticate(TEXT.encode())
+
+
+def test_who_has_no_key_is_nobody_where_a_model_is_open() -> None:
+    assert snapshot(Model("m", (), is_open=True)).authenticate(b"") is ANONYMOUS
+    with pytest.raises(InvalidKey):
+        snapshot(Model("m", ())).authenticate(b"")
+
+
+def test_many_wrong_keys_take_no_room() -> None:
+    found = snapshot()
+    for n in range(20_000):
+        with pytest.raises(InvalidKey):
+            found.authenticate(b"Bearer kilo_%032d" % n)
+    assert len(found._seen) <= 10_000
+
+
+def test_an_alias_never_hides_a_model() -> None:
+    found = snapshot(Model("kilo/auto", ()), Model("m", ()), aliases={"kilo/auto": "m", "kilo-auto/balanced": "m", "x": "gone"})
+    assert found.resolve("kilo/auto").id == "kilo/auto"
+    assert found.resolve("kilo-auto/balanced").id == "m"
+    with pytest.raises(UnknownModel):
+        found.resolve("x")
+
+
+@given(st.text(max_size=300))
+def test_an_unknown_model_is_always_a_clear_refusal(name: str) -> None:
+    with pytest.raises(UnknownModel) as caught:
+        snapshot(Model("author/model", ()), Model("author/other", ())).resolve("?" + name)
+    assert len(caught.value.metadata["closest"]) == 2  # type: ignore[arg-type]
+
+
+def test_without_any_model_the_cure_is_told() -> None:
+    with pytest.raises(UnknownModel, match="OPENAI_API_KEY"):
+        snapshot().resolve("m")
+
+
+def test_a_snapshot_is_read_as_it_was_written(tmp_path: Path) -> None:
+    write_privately(tmp_path / "s", snapshot_bytes(data(Model("m", ()))))
+    assert read_snapshot(tmp_path / "s", "f") == data(Model("m", ()))
+    assert stat.S_IMODE((tmp_path / "s").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", snapshot_bytes(data())[:-3]])
+def test_a_snapshot_that_cannot_be_read_is_none(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "s").write_bytes(content)
+    assert read_snapshot(tmp_path / "s", "f") is None
+
+
+def test_a_snapshot_of_another_configuration_is_none(tmp_path: Path) -> None:
+    (tmp_path / "s").write_bytes(snapshot_bytes(data()))
+    assert read_snapshot(tmp_path / "s", "g") is None
+    assert read_snapshot(tmp_path / "missing", "f") is None
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    path.write_bytes(b"old")
+
+    def dies(point: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_privately(path, b"new" * 1000, dies)
+    assert path.read_bytes() == b"old"
+
+
+@given(st.binary(max_size=100))
+def test_garbage_is_no_snapshot(content: bytes) -> None:
+    with pytest.raises(msgspec.MsgspecError):
+        snapshot_of(content)

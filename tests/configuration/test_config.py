@@ -1,0 +1,207 @@
+"""Whatever is in the file, it is settings or a ConfigurationError, and settings are usable."""
+
+import copy
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.node import config as example
+
+from kilo_gateway import config
+from kilo_gateway.catalog.files import snapshot_bytes
+from kilo_gateway.configuration.fields import SETTINGS
+from kilo_gateway.core.settings import ConfigurationError, Settings
+from kilo_gateway.upstreams.compile import compile_snapshot
+
+UPSTREAM = '[[upstreams]]\nname = "x"\nbase_url = "http://127.0.0.1:1/v1"\n'
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in os.environ:
+        if name.startswith("KILO") or name.endswith(("_API_KEY", "_BASE_URL", "_PROXY", "_proxy")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+
+
+def load(directory: Path, text: str | bytes) -> Settings:
+    """The settings, and what is made of them: both must do."""
+    path = directory / "c.toml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    found = config.load(path, directory)
+    snapshot_bytes(compile_snapshot(found, [], {}, version=1, hop="h", local_key="", created=0))
+    return found
+
+
+def is_refused(directory: Path, text: str | bytes) -> bool:
+    try:
+        load(directory, text)
+    except ConfigurationError as error:
+        assert str(error)
+        return True
+    return False
+
+
+def test_the_shape_of_the_documentation_is_understood(tmp_path: Path) -> None:
+    found = load(tmp_path, example(9100))
+    [upstream] = found.upstreams
+    assert (upstream.name, upstream.origin.port, upstream.path, upstream.api_key.reveal()) == ("mock", 9100, "/v1", "sk-upstream")
+    assert upstream.models[0].price is not None
+    assert (upstream.models[0].price.input, upstream.models[0].price.output) == (1_000_000, 2_000_000)
+
+
+def test_without_a_file_everything_has_a_default() -> None:
+    found = config.load()
+    assert (found.server.host, found.server.port, found.upstreams) == ("127.0.0.1", 3000, ())
+
+
+def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "c.toml").write_text("[server]\nport = 1\nhost = '127.0.0.1'\nworkers = 1\n")
+    monkeypatch.setenv("KILO_GATEWAY_SERVER__PORT", "2")
+    monkeypatch.setenv("KILO_GATEWAY_SERVER__WORKERS", "2")
+    found = config.load(tmp_path / "c.toml", flags={"server.workers": 3})
+    assert (found.server.port, found.server.workers) == (2, 3)
+
+
+def test_a_secret_may_come_from_a_file_or_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "key").write_text("sk-file\n")
+    monkeypatch.setenv("MY_KEY", "sk-env")
+    for source, value in ((f'file = "{tmp_path}/key"', "sk-file"), ('env = "MY_KEY"', "sk-env")):
+        assert load(tmp_path, UPSTREAM + f"api_key = {{ {source} }}\n").upstreams[0].api_key.reveal() == value
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_every_setting_has_help_and_a_variable(setting: Any) -> None:
+    assert setting.help
+    assert setting.variable == f"KILO_GATEWAY_{setting.name.upper().replace('.', '__')}"
+
+
+def test_the_fingerprint_changes_with_what_the_snapshot_is_made_of(tmp_path: Path) -> None:
+    one = load(tmp_path, UPSTREAM).fingerprint
+    assert load(tmp_path, UPSTREAM).fingerprint == one
+    assert load(tmp_path, UPSTREAM + 'api_key = "sk-other"\n').fingerprint != one
+
+
+WRONG: dict[str, str | bytes] = {
+    "a number for a text": '[server]\nhost = 5\n',
+    "a text for a number": '[server]\nport = "many"\n',
+    "a truth for a number": "[server]\nport = true\n",
+    "not a number of seconds": "[server]\ndrain_s = nan\n",
+    "endless seconds": "[server]\ndrain_s = inf\n",
+    "a network that is none": '[server]\ntrusted_proxies = ["nonsense"]\n',
+    "a table for a value": "[server.port]\nx = 1\n",
+    "a value for a table": "server = 5\n",
+    "upstreams as one table": "[upstreams]\nname = 'x'\n",
+    "upstreams as texts": "upstreams = ['x']\n",
+    "an upstream without a name": "[[upstreams]]\nbase_url = 'http://h'\n",
+    "an upstream without a place": "[[upstreams]]\nname = 'x'\n",
+    "a name twice": UPSTREAM + UPSTREAM,
+    "a dialect nobody speaks": UPSTREAM + "dialect = 'klingon'\n",
+    "an unclosed address": UPSTREAM.replace("127.0.0.1", "[::1"),
+    "an address that is none": UPSTREAM.replace("127.0.0.1", "[zz]"),
+    "a port that is none": UPSTREAM.replace(":1/", ":x/"),
+    "a port beyond counting": UPSTREAM.replace(":1/", ":99999/"),
+    "a query": UPSTREAM.replace("/v1", "/v1?x=1"),
+    "models as a text": UPSTREAM + "models = 'a'\n",
+    "a model as a text": UPSTREAM + "models = ['a']\n",
+    "a model without an id": UPSTREAM + "models = [{}]\n",
+    "one price of two": UPSTREAM + "models = [{ id = 'a', input_usd_per_mtok = 1 }]\n",
+    "a negative price": UPSTREAM + "models = [{ id = 'a', input_usd_per_mtok = -1, output_usd_per_mtok = 1 }]\n",
+    "a price that is no number": UPSTREAM + "models = [{ id = 'a', input_usd_per_mtok = nan, output_usd_per_mtok = 1 }]\n",
+    "an endless price": UPSTREAM + "models = [{ id = 'a', input_usd_per_mtok = inf, output_usd_per_mtok = 1 }]\n",
+    "a price beyond all money": UPSTREAM + "models = [{ id = 'a', input_usd_per_mtok = 1e30, output_usd_per_mtok = 1 }]\n",
+    "a price beyond all numbers": UPSTREAM + "models = [{ id = 'a', input_usd_per_mtok = 1e999999, output_usd_per_mtok = 1 }]\n",
+    "a price too fine": UPSTREAM + "models = [{ id = 'a', input_usd_per_mtok = 1e-9, output_usd_per_mtok = 1 }]\n",
+    "a context beyond counting": UPSTREAM + f"models = [{{ id = 'a', context = {10**30} }}]\n",
+    "patience that is no number": UPSTREAM + "timeouts = { idle_s = nan }\n",
+    "patience that is none": UPSTREAM + "timeouts = { idle_s = 0 }\n",
+    "patience nobody knows": UPSTREAM + "timeouts = { idel_s = 1 }\n",
+    "a key as a number": UPSTREAM + "api_key = 5\n",
+    "a key from nowhere": UPSTREAM + "api_key = { vault = 'x' }\n",
+    "a key from two places": UPSTREAM + "api_key = { env = 'A', file = 'B' }\n",
+    "a key from a file that is not there": UPSTREAM + "api_key = { file = '/nonexistent' }\n",
+    "a key from a file of nobody's": UPSTREAM + "api_key = { file = '~nobody-at-all/key' }\n",
+    "a key from a file without a name": UPSTREAM + 'api_key = { file = "a\\u0000b" }\n',
+    "a key of two lines": UPSTREAM + 'api_key = "sk-1\\r\\nX-Evil: 1"\n',
+    "a path with a space": UPSTREAM.replace("/v1", "/v 1"),
+    "a number of too many digits": "[server]\nport = " + "1" * 5000 + "\n",
+    "no UTF-8": b"[server]\nhost = '\xff'\n",
+    "too many brackets": "x = " + "[" * 5000 + "]" * 5000 + "\n",
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_file_is_refused_with_a_reason(tmp_path: Path, name: str) -> None:
+    assert is_refused(tmp_path, WRONG[name])
+
+
+@pytest.mark.parametrize("text", ["[data]\ndir = '~nobody-at-all/x'\n", "[local]\npath = '~nobody-at-all/x.gguf'\n"])
+def test_a_home_of_nobody_is_refused_with_a_reason(tmp_path: Path, text: str) -> None:
+    (tmp_path / "c.toml").write_text(text)
+    with pytest.raises(ConfigurationError):
+        config.load(tmp_path / "c.toml")
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "nonsense", "http://", "http://u:p@h", "http://[zz]:1/", "http://h:x"])
+@pytest.mark.parametrize("variable", ["OPENAI_BASE_URL", "HTTPS_PROXY"])
+def test_a_wrong_url_in_the_environment_is_refused_with_a_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, variable: str
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
+    monkeypatch.setenv(variable, url)
+    if variable == "HTTPS_PROXY" and url in ("nonsense", "http://u:p@h"):
+        assert not is_refused(tmp_path, "")  # a proxy may be a bare name, and may carry a credential
+    else:
+        assert is_refused(tmp_path, "")
+
+
+SCALARS = st.one_of(
+    st.integers(-(10**20), 10**20), st.floats(), st.booleans(), st.text(max_size=12), st.datetimes(),
+    st.sampled_from(["http://127.0.0.1:1", "http://[::1", "localhost", "~x", "http://a:b@c", "\u0000", "openai-chat", ""]),
+)  # fmt: skip
+VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3))
+START: dict[str, Any] = tomllib.loads(example(1)) | {"auto": {"default": "mock/model"}, "data": {"dir": "/tmp/x"}}
+START["upstreams"][0] |= {"timeouts": {"idle_s": 5}, "private": True, "prefix": "p/", "dialect": "openai-chat"}
+
+
+def places_of(value: object, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [at, *(place for key, each in inner for place in places_of(each, (*at, key)))]
+
+
+def toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return '"' + "".join(f"\\U{ord(letter):08x}" for letter in value if not 0xD800 <= ord(letter) < 0xE000) + '"'
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{toml(key)} = {toml(each)}" for key, each in value.items()) + "}"
+    return value.isoformat() if hasattr(value, "isoformat") else repr(value)
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_a_file_changed_at_random_places_is_settings_or_a_configuration_error(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    changed = copy.deepcopy(START)
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.sampled_from([place for place in places_of(changed) if place]))
+        holder: Any = changed
+        for key in place[:-1]:
+            holder = holder[key]
+        holder[place[-1]] = data.draw(VALUES)
+    is_refused(tmp_path_factory.getbasetemp(), "".join(f"{key} = {toml(value)}\n" for key, value in changed.items()))
+
+
+@settings(max_examples=200)
+@given(st.one_of(st.binary(max_size=100), st.text(alphabet='[]{}="\'.#\n\\ aserv13_-', max_size=80).map(str.encode)))
+def test_random_bytes_are_settings_or_a_configuration_error(tmp_path_factory: pytest.TempPathFactory, text: bytes) -> None:
+    is_refused(tmp_path_factory.getbasetemp(), text)

@@ -1,0 +1,199 @@
+"""An answer on its way back is indifferent to how its bytes were cut."""
+
+import itertools
+import json
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.streams import DONE, FINISH, STREAMS, Stream, content, usage
+
+from kilo_gateway.core.errors import UpstreamError
+from kilo_gateway.core.types import Call, Endpoint, Origin, Price
+from kilo_gateway.dialects.relay import RelayBody, RelayStream
+
+PRICE = Price(1_000_000, 2_000_000)
+ENDPOINT = Endpoint("one", "mock/model", Origin("h", 1), "openai-chat", b'"m"', b"", b"", b'"one"', b'"mock/model"', PRICE)
+CALL = Call("openai-chat", "mock/model", True, 400, {})
+ERROR = b'data: {"error":{"message":"no","code":"x"}}\n\n'
+
+
+def pieces_of(data: bytes, cuts: list[int]) -> list[bytes]:
+    places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    return [data[a:b] for a, b in itertools.pairwise(places) if a < b]
+
+
+def relayed(pieces: list[bytes]) -> tuple[bytes, str]:
+    """What was let out, and how it ended: nothing, or the kind of failure."""
+    stream, out = RelayStream(CALL, ENDPOINT), b""
+    try:
+        for piece in pieces:
+            out += stream.feed(piece)
+        return out + stream.finish(), ""
+    except UpstreamError as error:
+        return out + error.before, type(error).__name__
+
+
+def but_for_estimates(ended: tuple[bytes, str]) -> tuple[bytes, str]:
+    """An estimate takes the last events it saw for typical, so it may differ with the cuts."""
+    return re.sub(rb'"usage":\{[^}]*"estimated":true[^}]*\}', b"", ended[0]), ended[1]
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_each_kind_of_stream_may_be_cut_at_any_two_places(name: str) -> None:
+    data = STREAMS[name].sent
+    for first in range(0, len(data), 3):
+        for second in range(first, len(data), 37):
+            out, failure = relayed(pieces_of(data, [first, second]))
+            assert failure == ""
+            STREAMS[name].check(out)
+
+
+TEXT = st.text(alphabet='ab"\\{}[]:,\n\u00e9\u2615 datusgerDONE', max_size=12)
+PLAIN = TEXT.map(content)
+COMMENTS = st.sampled_from([b": ping\n\n", b":\n\n", b": data: x\n\n"])
+NULLS = TEXT.map(lambda text: content(text, ',"usage":null'))
+COUNTED = st.integers(0, 99).map(lambda n: content("x", f',"usage":{{"prompt_tokens":5,"completion_tokens":{n}}}'))
+USAGES = st.integers(0, 99).map(lambda n: usage(5, n))
+MIDDLE = st.lists(st.one_of(PLAIN, PLAIN, COMMENTS, NULLS, COUNTED, USAGES), max_size=8)
+CUTS = st.lists(st.integers(0, 2500), max_size=25)
+
+
+def last_usage(events: list[bytes]) -> int | None:
+    found = [n for n, event in enumerate(events) if event.startswith(b"data: {") and json.loads(event[6:]).get("usage")]
+    return found[-1] if found else None
+
+
+@settings(max_examples=300)
+@given(MIDDLE, st.sampled_from([(FINISH, usage(), DONE), (FINISH, DONE), (content("", finish='"length"'), usage(), DONE)]), CUTS)
+def test_a_random_stream_cut_at_random_is_relayed_byte_for_byte(
+    middle: list[bytes], end: tuple[bytes, ...], cuts: list[int]
+) -> None:
+    has_usage = len(end) == 3
+    kept = middle if has_usage else [event for event in middle if b'"usage":{' not in event]  # then none may be the last
+    events = [content("first"), *kept, *end]
+    out, failure = relayed(pieces_of(b"".join(events), cuts))
+    assert failure == ""
+    Stream(tuple(events), last_usage(events)).check(out)
+
+
+ENDINGS = st.sampled_from([(), (ERROR,), (FINISH,), (FINISH, usage()), (usage(),), (DONE,), (FINISH, DONE), (FINISH, usage(), ERROR)])
+
+
+@settings(max_examples=300)
+@given(st.lists(st.one_of(PLAIN, COMMENTS, NULLS, COUNTED, USAGES), max_size=6), ENDINGS, CUTS)
+def test_however_it_is_cut_a_stream_ends_in_the_same_way(middle: list[bytes], ending: tuple[bytes, ...], cuts: list[int]) -> None:
+    data = b"".join([*middle, *ending])
+    assert but_for_estimates(relayed(pieces_of(data, cuts))) == but_for_estimates(relayed([data]))
+
+
+@pytest.mark.parametrize("after", [b": ping\n\n", content(""), b"\n\n\n\n", b": a\n\n: b\n\n"])
+def test_what_follows_the_finish_may_come_in_any_pieces(after: bytes) -> None:
+    data = content("a") + FINISH + after
+    assert but_for_estimates(relayed([bytes([byte]) for byte in data])) == but_for_estimates(relayed([data]))
+
+
+def test_what_follows_done_is_lost_however_it_is_cut() -> None:
+    data = content("a") + FINISH + DONE + content("late")
+    for cut in range(len(data)):
+        out, failure = relayed(pieces_of(data, [cut]))
+        assert (failure, b"late" in out, out.count(b'"usage"')) == ("", False, 1), f"cut at {cut}"
+
+
+@settings(max_examples=200)
+@given(st.lists(st.one_of(PLAIN, USAGES, st.just(FINISH)), min_size=1, max_size=6), st.integers(0, 2000), CUTS)
+def test_a_stream_that_was_cut_off_lets_out_whole_events_only(events: list[bytes], end: int, cuts: list[int]) -> None:
+    data = b"".join(events)[:end]
+    out, failure = relayed(pieces_of(data, cuts))
+    whole = data[: data.rfind(b"\n\n") + 2] if b"\n\n" in data else b""
+    if failure:
+        assert whole.startswith(out)
+    else:
+        assert out.endswith(DONE)
+
+
+@settings(max_examples=300)
+@given(st.binary(max_size=200), CUTS)
+def test_garbage_is_an_upstreams_failure_and_nothing_worse(data: bytes, cuts: list[int]) -> None:
+    assert relayed(pieces_of(data, cuts))[1] != ""
+
+
+@settings(max_examples=200)
+@given(st.lists(st.sampled_from([b"data: ", b"{", b"}", b'"usage":', b'"error":', b"[DONE]", b"\n", b"\r\n", b"\n\n", b"null",
+                                 b"[]", b'"choices":', b"5", b'"', b":", b"\xff", b"event: x"]), max_size=30), CUTS)  # fmt: skip
+def test_half_sense_is_an_upstreams_failure_or_a_stream(parts: list[bytes], cuts: list[int]) -> None:
+    relayed(pieces_of(b"".join(parts), cuts))
+
+
+def test_an_event_is_let_out_as_soon_as_it_is_whole() -> None:
+    stream = RelayStream(CALL, ENDPOINT)
+    for event in (content("a"), content("b"), content("c", ',"usage":null')):
+        assert stream.feed(event[:9]) == b""
+        assert stream.feed(event[9:]) == event
+
+
+def test_usage_in_every_chunk_delays_each_by_one_at_most() -> None:
+    stream = RelayStream(CALL, ENDPOINT)
+    counted = [content(text, f',"usage":{{"prompt_tokens":5,"completion_tokens":{n}}}') for n, text in enumerate("abcd")]
+    out = [stream.feed(event) for event in counted]
+    assert out == [b"", *counted[:3]]
+
+
+def test_an_answer_that_goes_on_after_its_usage_is_not_held_back() -> None:
+    stream = RelayStream(CALL, ENDPOINT)
+    stream.feed(content("a"))
+    stream.feed(usage())
+    assert stream.feed(content("b")) == usage() + content("b")
+
+
+def test_an_event_without_end_is_given_up() -> None:
+    stream = RelayStream(CALL, ENDPOINT)
+    stream.feed(content("a"))
+    with pytest.raises(UpstreamError, match="without end"):
+        for _ in range(20):
+            stream.feed(b"x" * (1 << 20))
+
+
+def test_what_came_ahead_of_an_error_is_kept_with_it() -> None:
+    stream = RelayStream(CALL, ENDPOINT)
+    with pytest.raises(UpstreamError) as caught:
+        stream.feed(content("a") + content("b") + ERROR + content("c"))
+    assert caught.value.before == content("a") + content("b")
+
+
+def test_output_is_estimated_by_the_events_that_passed() -> None:
+    stream = RelayStream(CALL, ENDPOINT)
+    for _ in range(50):
+        stream.feed(content("word"))
+    assert stream.estimated_output_tokens() == 50
+
+
+def test_an_event_that_comes_in_fragments_does_not_lose_the_estimate() -> None:
+    stream = RelayStream(CALL, ENDPOINT)
+    for _ in range(50):
+        stream.feed(content("word"))
+    for byte in content("word")[:9]:
+        stream.feed(bytes([byte]))
+    assert stream.estimated_output_tokens() == 50
+
+
+@given(st.dictionaries(st.text(max_size=5), st.none() | st.integers() | st.text(max_size=5), max_size=5), st.integers(0, 9), st.integers(0, 9))
+def test_a_json_answer_keeps_all_its_members(members: dict[str, object], prompt: int, completion: int) -> None:
+    sent = {**members, "usage": {"prompt_tokens": prompt, "completion_tokens": completion}, "error": None}
+    body = RelayBody(CALL, ENDPOINT)
+    body.feed(json.dumps(sent).encode())
+    told = json.loads(body.finish())
+    cost = (prompt + 2 * completion) / 10**6
+    stamp = {"model": "mock/model", "provider": "one", "usage": {**sent["usage"], "cost": cost}}  # type: ignore[dict-item]
+    assert told == sent | stamp
+
+
+@pytest.mark.parametrize("usage_text", ['{"prompt_tokens":5,"completion_tokens":1,"cost":9}', '{ "prompt_tokens" : 5 }', '{"prompt_tokens":5,"x":{}}'])
+def test_the_usage_object_stays_an_object_with_one_cost(usage_text: str) -> None:
+    body = RelayBody(CALL, ENDPOINT)
+    body.feed(f'{{"usage":{usage_text}}}'.encode())
+    pairs = json.loads(body.finish(), object_pairs_hook=list)
+    told = dict(pairs)["usage"]
+    assert [name for name, _ in told].count("cost") == 1
+    assert dict(told)["prompt_tokens"] == 5

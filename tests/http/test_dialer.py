@@ -1,0 +1,185 @@
+"""Connections that are dialled: over TLS with sessions kept, through a proxy, and never to a guarded address."""
+
+import asyncio
+import ssl
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.bench import Bench, InLoop, Run, Wishes
+from tests.chaos import Peer, running
+
+from kilo_gateway.core.errors import UpstreamError
+from kilo_gateway.core.types import Origin
+from kilo_gateway.http.dialer import GuardedDialer, Proxy
+from kilo_gateway.http.tls import upstream_context
+from kilo_gateway.http.upstream import Pool, UpstreamConnection
+from kilo_gateway.http.wire import Head
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """For localhost, signed by itself; the key lies beside it."""
+    path = tmp_path_factory.mktemp("tls") / "own.pem"
+    command = [
+        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-out", str(path), "-keyout", str(path.with_suffix(".key")),
+    ]  # fmt: skip
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+    except FileNotFoundError:
+        pytest.skip("openssl, which makes the certificate, is not installed")
+    return str(path)
+
+
+class Receiver:
+    """What becomes of a dial."""
+
+    def __init__(self) -> None:
+        self.done: asyncio.Future[UpstreamConnection] = asyncio.get_running_loop().create_future()
+
+    def on_connected(self, connection: UpstreamConnection) -> None:
+        self.done.set_result(connection)
+
+    def on_lost(self, error: UpstreamError) -> None:
+        self.done.set_exception(error)
+
+    def on_head(self, head: Head) -> None: ...
+    def on_payload(self, payload: bytes) -> None: ...
+    def on_end(self) -> None: ...
+
+
+async def dial(origin: Origin, proxy: Proxy | None = None, ca_file: str | None = None) -> str:
+    """Nothing when connected, else why not."""
+    pool = Pool(GuardedDialer(asyncio.get_running_loop(), lambda: upstream_context(ca_file), proxy))
+    receiver = Receiver()
+    pool.dial(origin, receiver)
+    try:
+        connection = await asyncio.wait_for(receiver.done, 10)
+    except UpstreamError as error:
+        return str(error)
+    connection.abort()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    return ""
+
+
+def test_a_tls_upstream_answers_and_its_session_is_used_again(run: Run, certificate: str) -> None:
+    async def test(bench: Bench) -> None:
+        reused = []
+
+        async def once(peer: Peer) -> None:
+            tls = peer.writer.get_extra_info("ssl_object")
+            reused.append(tls.session_reused)
+            await peer.request()
+            await peer.say(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+        bench.first.scripts = [once]
+        for n in range(3):
+            assert (await bench.call()).status == 200
+            await bench.until(lambda n=n: bench.first.hung_up.is_set() or bench.gateway.pool.take(_origin(bench)) is None)  # type: ignore[misc]
+        assert reused[0] is False
+        assert any(reused[1:])
+
+    run(test, Wishes(is_tls=True, ca_file=certificate))
+
+
+def _origin(bench: Bench) -> Origin:
+    return Origin("localhost", bench.first.port, True, is_trusted=True)
+
+
+def server_tls(certificate: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, Path(certificate).with_suffix(".key"))
+    return context
+
+
+@pytest.mark.parametrize(("host", "is_known", "is_fine"), [("localhost", True, True), ("localhost", False, False), ("127.0.0.1", True, False)])
+def test_a_certificate_has_to_be_known_and_for_that_name(
+    in_loop: InLoop, certificate: str, host: str, is_known: bool, is_fine: bool
+) -> None:
+    async def test() -> None:
+        async with running(tls=server_tls(certificate)) as chaos:
+            origin = Origin(host, chaos.port, True, is_trusted=True)
+            assert (await dial(origin, ca_file=certificate if is_known else None) == "") == is_fine
+
+    in_loop(test)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "::1", "::ffff:127.0.0.1", "169.254.169.254"])
+def test_a_guarded_address_is_not_even_tried(in_loop: InLoop, host: str) -> None:
+    async def test() -> None:
+        async with running() as chaos:
+            assert "is not connected to" in await dial(Origin(host, chaos.port))
+            assert chaos.connections == 0
+
+    in_loop(test)
+
+
+class Tunnel:
+    """A proxy: answers CONNECT and carries bytes to a fixed port, whatever was asked for."""
+
+    def __init__(self, port: int, answer: bytes = b"HTTP/1.1 200 Connection established\r\n\r\n") -> None:
+        self.port = port
+        self.answer = answer
+        self.asked = b""
+
+    async def __call__(self, peer: Peer) -> None:
+        self.asked = await peer.reader.readuntil(b"\r\n\r\n")
+        await peer.say(self.answer)
+        if b" 200 " not in self.answer:
+            return
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        back = asyncio.create_task(_carry(reader, peer.writer))
+        try:
+            await _carry(peer.reader, writer)
+        finally:
+            back.cancel()
+            writer.transport.abort()
+
+
+async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+
+
+def test_a_proxy_is_used_for_tls_and_told_who_we_are(in_loop: InLoop, certificate: str) -> None:
+    async def test() -> None:
+        async with running(tls=server_tls(certificate)) as chaos:
+            tunnel = Tunnel(chaos.port)
+            async with running(tunnel) as front:
+                proxy = Proxy(Origin("127.0.0.1", front.port, is_trusted=True), "user:word")
+                assert await dial(Origin("localhost", 443, True, is_trusted=True), proxy, certificate) == ""
+                assert tunnel.asked.startswith(b"CONNECT localhost:443 HTTP/1.1\r\n")
+                assert b"Proxy-Authorization: Basic dXNlcjp3b3Jk\r\n" in tunnel.asked
+
+    in_loop(test)
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 403 No\r\n\r\n", b"garbage\r\n\r\n", b"HTTP/1.1 200"])
+def test_a_proxy_that_refuses_is_an_unreachable_upstream(in_loop: InLoop, answer: bytes) -> None:
+    async def test() -> None:
+        async with running(Tunnel(0, answer.replace(b"HTTP/1.1 200", b"HTTP/1.1"))) as front:
+            assert await dial(Origin("api.example.org", 443, True), Proxy(Origin("127.0.0.1", front.port, is_trusted=True)))
+
+    in_loop(test)
+
+
+@pytest.mark.parametrize("host", ["10.0.0.1", "127.0.0.1", "169.254.169.254", "::1"])
+def test_a_private_address_is_not_asked_of_a_proxy(in_loop: InLoop, host: str) -> None:
+    async def test() -> None:
+        async with running() as front:
+            told = await dial(Origin(host, 443, True), Proxy(Origin("127.0.0.1", front.port, is_trusted=True)))
+            assert "is not connected to" in told
+            assert front.connections == 0
+
+    in_loop(test)
+
+
+@pytest.mark.parametrize(
+    ("host", "is_spared"),
+    [("example.org", True), ("api.example.org", True), ("EXAMPLE.ORG", True), ("badexample.org", False), ("other.org", False)],
+)
+def test_names_without_a_proxy_are_spared_with_all_below_them(host: str, is_spared: bool) -> None:
+    assert Proxy(Origin("p", 1), spared=("example.org",)).spares(host) == is_spared
+    assert Proxy(Origin("p", 1), spared=("*",)).spares(host)

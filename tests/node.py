@@ -9,13 +9,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.chaos import JSON, STREAM, Chaos, Peer
+from tests.until import until
 
 from kilo_gateway.ledger import journal
 
@@ -97,19 +97,27 @@ class Node:
     # Running it
 
     def start(self, *arguments: str, **more: str) -> "Node":
+        """Returns when it has said where it listens."""
+        process = self.begin(*arguments, **more)
+
+        def url() -> re.Match[str] | None:
+            assert process.poll() is None, self.said()
+            return _URL.search((self.root / "out").read_text())
+
+        found = until(url, STARTS_S, self.said)
+        assert found is not None
+        self.port = int(found[1])
+        return self
+
+    def begin(self, *arguments: str, **more: str) -> "subprocess.Popen[bytes]":
+        """Returns at once."""
         self.out = (self.root / "out").open("w+b")
         self.log = (self.root / "log").open("ab")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "kilo_gateway", "serve", *self.options(), "--port", str(self.port), *arguments],
             stdout=self.out, stderr=self.log, stdin=subprocess.DEVNULL, env=self.environment | more,
         )  # fmt: skip
-        ends_at = time.monotonic() + STARTS_S
-        while not (found := _URL.search((self.root / "out").read_text())):
-            assert self.process.poll() is None, self.said()
-            assert time.monotonic() < ends_at, self.said()
-            time.sleep(0.01)
-        self.port = int(found[1])
-        return self
+        return self.process
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """The exit code."""

@@ -8,7 +8,7 @@ import typer
 from tests.architecture.rules import ROOT
 from typer.core import TyperGroup
 
-from kilo_gateway.cli import app
+from kilo_gateway.cli.application import app
 from kilo_gateway.config import SETTINGS
 from kilo_gateway.configuration.fields import MODEL_FIELDS, UPSTREAM_FIELDS
 

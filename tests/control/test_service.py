@@ -178,7 +178,7 @@ class Worker:
 async def with_workers(root: Path, count: int) -> AsyncIterator[tuple[Service, Workers, list[Worker]]]:
     workers = Workers(count)
     async with service_in(root, workers) as (service, files, _):
-        server = await workers.listen(files.workers_socket)
+        await workers.listen(files.workers_socket)
         version = await service.publisher.renew()
         found = [await Worker(slot).connect(files.workers_socket) for slot in range(count)]
         for each in found:
@@ -189,8 +189,7 @@ async def with_workers(root: Path, count: int) -> AsyncIterator[tuple[Service, W
         finally:
             for each in found:
                 each.close()
-            server.close()
-            await asyncio.sleep(0.01)  # for the server's ends of the sockets
+            await workers.close()
 
 
 def test_a_change_is_done_when_the_last_worker_has_it(in_loop: InLoop, short_path: Path) -> None:
@@ -250,6 +249,37 @@ def test_garbage_on_the_link_ends_it_and_nothing_else(in_loop: InLoop, short_pat
             assert await asyncio.wait_for(reader.read(), 5) == b""
             writer.transport.abort()
             assert workers.connected() == len(found)
+
+    in_loop(test)
+
+
+def test_a_worker_that_goes_while_it_is_pushed_to_does_no_harm(in_loop: InLoop, short_path: Path) -> None:
+    """As when both are told to end at their start: uvloop raises for what is written to a connection that broke."""
+
+    async def test() -> None:
+        failed: list[dict[str, object]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, facts: failed.append(facts))
+        async with with_workers(short_path, 1) as (_, workers, _):
+            for version in range(100):
+                gone = await Worker(0).connect(DataDirectory(short_path).workers_socket)
+                gone.close()
+                for _ in range(version % 10):
+                    workers.push(version + 1, b"snapshot")
+                    await asyncio.sleep(0)
+        assert failed == []
+
+    in_loop(test)
+
+
+def test_control_ends_quietly_while_workers_are_still_there(in_loop: InLoop, short_path: Path) -> None:
+    async def test() -> None:
+        failed: list[dict[str, object]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, facts: failed.append(facts))
+        async with with_workers(short_path, 2) as (_, workers, found):
+            await workers.close()
+            assert await asyncio.wait_for(found[0].reader.read(), 5) == b""
+            assert workers.connected() == 0
+        assert failed == []
 
     in_loop(test)
 

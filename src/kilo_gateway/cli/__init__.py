@@ -3,6 +3,6 @@
 Exit codes: 0, 1 failure, 2 usage, 78 configuration.
 """
 
-from kilo_gateway.cli.application import app, main
+from kilo_gateway.cli.entry import main
 
-__all__ = ["app", "main"]
+__all__ = ["main"]

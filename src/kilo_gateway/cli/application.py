@@ -18,16 +18,9 @@ app.add_typer(models.app, name="models")
 app.add_typer(config.app, name="config")
 app.add_typer(local.app, name="local")
 app.command("version")(version.version)
-_OWN_OPTIONS = ("--help", "--install-completion", "--show-completion")
 
 
-def main() -> None:
-    """`kilo-gateway` and `kilo-gateway --port 3001` mean serve."""
-    arguments = sys.argv[1:]
-    if arguments == ["--version"]:
-        arguments = ["version"]
-    if not arguments or (arguments[0].startswith("-") and not arguments[0].startswith(_OWN_OPTIONS)):
-        arguments = ["serve", *arguments]
+def run(arguments: list[str]) -> None:
     try:
         app(arguments)
     except Failure as failure:

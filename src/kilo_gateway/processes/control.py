@@ -52,7 +52,7 @@ class _Control:
         loop.add_signal_handler(signal.SIGTERM, self._end)
         loop.add_reader(node.life, self._orphaned)
         service = await build_service(node.settings, node.files, node.keyring, self._workers, crash_at=node.crash_at)
-        links = await self._workers.listen(node.files.workers_socket)
+        await self._workers.listen(node.files.workers_socket)
         await self._first_snapshot(service)
         self._start_tasks(service)
         self._server = _Server(self._config(service))
@@ -60,8 +60,9 @@ class _Control:
         for task in self._tasks:
             task.cancel()
         async with asyncio.timeout(LAST_IMPORT_S):
+            await asyncio.gather(*self._tasks, return_exceptions=True)
             await service.importer.import_new()
-        links.close()
+        await self._workers.close()
         node.files.control_socket.unlink(missing_ok=True)
         node.files.workers_socket.unlink(missing_ok=True)
         await service.database.close()

@@ -28,6 +28,7 @@ STEADY_S = 2.0  # who lived this long did not die of its start
 MAX_PAUSE_S = 5.0
 CONTROL_WAITS_S = 1.0  # for the workers to be up first, when they need nothing of it
 KILL_AFTER_S = 15.0  # beyond the drain
+_STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass(slots=True)
@@ -64,7 +65,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Until told to end. Gives the exit code."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP):
+        for number in (*_STOPPING, signal.SIGCHLD, signal.SIGHUP):
             signal.signal(number, self._on_signal)
         signal.set_wakeup_fd(self._wake_end, warn_on_full_buffer=False)
         snapshot = read_snapshot(self._files.snapshot, self._settings.fingerprint)
@@ -88,9 +89,12 @@ class Supervisor:
     def _start(self, child: Child) -> None:
         child.started, child.starts = time.monotonic(), child.starts + 1
         sys.stdout.flush()
+        # A signal between the fork and the child's own word on signals would be taken by what it has inherited, and lost.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
         pid = os.fork()
         if pid == 0:
             self._become(child)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
         child.pid = pid
         # Told to crash once: what comes after it has to be able to recover.
         if child.starts > 1:
@@ -101,8 +105,9 @@ class Supervisor:
         code = 1
         try:
             signal.set_wakeup_fd(-1)
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP):
+            for number in (*_STOPPING, signal.SIGCHLD, signal.SIGHUP):
                 signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
             os.close(self._life_end)
             _name_process(child.name)
             child.run(self._node if child.starts == 1 else replace(self._node, crash_at=""))
@@ -172,7 +177,7 @@ class Supervisor:
                 self._banner.show()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if number in (signal.SIGTERM, signal.SIGINT):
+        if number in _STOPPING:
             self._stopping = number if not self._stopping else self._stopping
             self._signals += 1
             if self._signals > 1:

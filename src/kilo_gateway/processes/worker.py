@@ -67,7 +67,9 @@ class _Worker:
         self._first = first
         talk = loop.create_task(self._talk_for_ever())
         await self._wait_for_snapshot(has_one=first is not None)
-        assert self._first is not None
+        if self._first is None:  # told to end before there was anything to serve
+            talk.cancel()
+            return
         parts = self._parts = self._build(self._first)
         server = await loop.create_server(lambda: ClientConnection(parts.gateway), sock=listener, backlog=BACKLOG)
         _settle_down()
@@ -102,10 +104,11 @@ class _Worker:
         """Without one on disk there is nothing to serve; with one, control's word is waited for only if it is there."""
         if has_one and not self._node.files.workers_socket.exists():
             return
-        try:
-            async with asyncio.timeout(FIRST_WORD_S if has_one else None):
-                await self._heard.wait()
-        except TimeoutError:
+        waits = [asyncio.ensure_future(each.wait()) for each in (self._heard, self._signalled)]
+        done, _ = await asyncio.wait(waits, timeout=FIRST_WORD_S if has_one else None, return_when=asyncio.FIRST_COMPLETED)
+        for each in waits:
+            each.cancel()
+        if not done:
             self._log("control.silent", note="starting with the snapshot on disk")
 
     async def _talk_for_ever(self) -> None:
@@ -121,7 +124,7 @@ class _Worker:
         try:
             self._connected_at = time.monotonic()
             version = self._first.version if self._first is not None else 0
-            writer.write(link.framed(Hello(self._slot, os.getpid(), version)))
+            _say(writer, Hello(self._slot, os.getpid(), version))
             stats = asyncio.create_task(self._send_stats(writer))
             try:
                 await self._listen(reader, writer)
@@ -139,7 +142,7 @@ class _Worker:
                 if self._crash is not None:
                     self._crash("snapshot.ack")
                 self._take(data)
-                writer.write(link.framed(Ack(data.version)))
+                _say(writer, Ack(data.version))
             self._heard.set()
 
     def _take(self, data: SnapshotData) -> None:
@@ -157,7 +160,7 @@ class _Worker:
                     "in_flight": parts.limits.in_flight(), "connections": parts.gateway.deadlines.count(),
                     "resident_bytes": _resident_bytes(), "journal_backlog": parts.journal.backlog,
                 }  # fmt: skip
-                writer.write(link.framed(Stats(parts.meters.values() | gauges)))
+                _say(writer, Stats(parts.meters.values() | gauges))
 
     # Time
 
@@ -204,6 +207,12 @@ class _Worker:
                 break
             await asyncio.sleep(0.05)
         parts.journal.retry()
+
+
+def _say(writer: asyncio.StreamWriter, message: link.Message) -> None:
+    """Nothing once control is gone: uvloop raises for a write on a closed connection. The next one begins anew."""
+    if not writer.is_closing():
+        writer.write(link.framed(message))
 
 
 def _settle_down() -> None:

@@ -25,9 +25,8 @@ def load(config: Path | None = None, data_dir: Path | None = None, flags: Mappin
     """Raises ConfigurationError. `flags`: setting name -> value, as given on the command line."""
     environment = dict(os.environ)
     path = _config_path(config, environment)
-    found = flatten(_read(path), path, environment, flags or {})
-    if data_dir is not None:
-        found.values["data.dir"] = str(data_dir)
+    given = {} if data_dir is None else {"data.dir": str(data_dir)}
+    found = flatten(_read(path), path, environment, {**(flags or {}), **given})
     return _settings(found, path, environment)
 
 

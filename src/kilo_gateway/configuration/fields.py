@@ -8,6 +8,7 @@ from decimal import Decimal
 from ipaddress import ip_network
 from pathlib import Path
 
+from kilo_gateway.configuration.places import Places
 from kilo_gateway.core.brand import ENVIRONMENT_PREFIX
 from kilo_gateway.core.settings import ConfigurationError
 
@@ -65,42 +66,18 @@ MODEL_FIELDS = (
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
-class Lines:
-    """Where a key stands in the file: for messages, so a near miss is better than none."""
-
-    def __init__(self, path: Path | None, text: str) -> None:
-        self._path = path
-        self._lines = text.splitlines()
-
-    def place(self, table: str, key: str = "", nth: int = 0) -> str:
-        """`table`: 'server', or 'upstreams' for the `nth` [[upstreams]]."""
-        if self._path is None:
-            return "configuration"
-        start, end = self._table(table, nth)
-        wanted = re.compile(rf"(?:^|[{{,\s]){re.escape(key)}\s*=") if key else None
-        for number in range(start, end):
-            if wanted is not None and wanted.search(self._lines[number]):
-                return f"{self._path}:{number + 1}"
-        return f"{self._path}:{start + 1}"
-
-    def _table(self, table: str, nth: int) -> tuple[int, int]:
-        header = re.compile(rf"\s*\[\[?\s*{re.escape(table)}\s*\]")
-        starts = [number for number, line in enumerate(self._lines) if header.match(line)]
-        if nth >= len(starts):
-            return 0, len(self._lines)
-        start = starts[nth]
-        ends = (number for number in range(start + 1, len(self._lines)) if self._lines[number].lstrip().startswith("["))
-        return start, next(ends, len(self._lines))
-
-
 class Found:
     """Values by setting name, each with the place it came from."""
 
-    def __init__(self, values: dict[str, object], places: dict[str, str], upstreams: list[object], lines: Lines) -> None:
+    def __init__(self, values: dict[str, object], sources: dict[str, str], upstreams: list[object], places: Places) -> None:
         self.values = values
         self.upstreams = upstreams
-        self.lines = lines
-        self._places = places
+        self.places = places
+        self._sources = sources
+
+    def source(self, name: str) -> str:
+        """`file:line`, a variable, or the command line."""
+        return self._sources.get(name, name)
 
     def text(self, name: str) -> str:
         value = self.values[name]
@@ -152,10 +129,10 @@ class Found:
 
     def _is_from_environment(self, name: str) -> bool:
         """There every value is a text."""
-        return self._places.get(name, "").startswith(ENVIRONMENT_PREFIX)
+        return self._sources.get(name, "").startswith(ENVIRONMENT_PREFIX)
 
     def wrong(self, name: str, wanted: str) -> ConfigurationError:
-        return ConfigurationError(f"{self._places.get(name, name)}: {name} must be {wanted}, not {self.values[name]!r}.")
+        return ConfigurationError(f"{self.source(name)}: {name} must be {wanted}, not {self.values[name]!r}.")
 
 
 def flatten(
@@ -163,22 +140,22 @@ def flatten(
 ) -> Found:
     """Flags over environment over file over defaults. Raises ConfigurationError for a name that is no setting."""
     tables, text = file
-    lines = Lines(path, text)
+    places = Places(path, text)
     values = {setting.name: setting.default for setting in SETTINGS}
-    places: dict[str, str] = {}
+    sources: dict[str, str] = {}
     upstreams = tables.pop("upstreams", [])
     if not isinstance(upstreams, list):
-        raise ConfigurationError(f"{lines.place('upstreams')}: upstreams are declared with [[upstreams]].")
-    _add_file(tables, lines, values, places)
+        raise ConfigurationError(f"{places.of('upstreams')}: upstreams are declared with [[upstreams]].")
+    _add_file(tables, places, values, sources)
     for setting in SETTINGS:
         if setting.variable in environment:
             values[setting.name] = environment[setting.variable]
-            places[setting.name] = setting.variable
+            sources[setting.name] = setting.variable
     _refuse_unknown_variables(environment)
     for name, value in flags.items():
         values[name] = value
-        places[name] = "command line"
-    return Found(values, places, upstreams, lines)
+        sources[name] = "command line"
+    return Found(values, sources, upstreams, places)
 
 
 def unknown(place: str, name: str, known: Iterable[str]) -> ConfigurationError:
@@ -187,21 +164,20 @@ def unknown(place: str, name: str, known: Iterable[str]) -> ConfigurationError:
     return ConfigurationError(f"{place}: unknown setting '{name}'.{meant}")
 
 
-def _add_file(tables: dict[str, object], lines: Lines, values: dict[str, object], places: dict[str, str]) -> None:
+def _add_file(tables: dict[str, object], places: Places, values: dict[str, object], sources: dict[str, str]) -> None:
     sections = list(dict.fromkeys(name.partition(".")[0] for name in values))
     for section, table in tables.items():
         if section not in sections:
-            raise unknown(lines.place(section, section), section, [*sections, "upstreams"])
+            raise unknown(places.of(section), section, [*sections, "upstreams"])
         if not isinstance(table, dict):
-            raise ConfigurationError(f"{lines.place(section, section)}: {section} is a table: write [{section}].")
+            raise ConfigurationError(f"{places.of(section)}: {section} is a table: write [{section}].")
         for key, value in table.items():
             name = f"{section}.{key}"
-            place = lines.place(section, key)
             if name not in values:
                 known = [each.partition(".")[2] for each in values if each.startswith(section + ".")]
-                raise unknown(place, key, known)
+                raise unknown(places.of(section, key), key, known)
             values[name] = value
-            places[name] = place
+            sources[name] = places.of(section, key)
 
 
 def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:

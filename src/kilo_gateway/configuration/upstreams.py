@@ -1,18 +1,19 @@
 """Upstreams as the operator declares them: [[upstreams]] in the file, and providers' keys in the environment."""
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from kilo_gateway.configuration.fields import MODEL_FIELDS, UPSTREAM_FIELDS, Found, Lines, Setting, unknown
-from kilo_gateway.core.money import pico_per_token
+from kilo_gateway.configuration.fields import UPSTREAM_FIELDS, Found
+from kilo_gateway.configuration.models import models_of
+from kilo_gateway.configuration.rows import Row
 from kilo_gateway.core.secret import Secret
-from kilo_gateway.core.settings import ConfigurationError, ModelSettings, ProxySettings, ServerSettings, UpstreamSettings
-from kilo_gateway.core.types import MAX_CONTEXT, Origin, Patience, Price
+from kilo_gateway.core.settings import ConfigurationError, ProxySettings, ServerSettings, UpstreamSettings
+from kilo_gateway.core.types import Origin, Patience
 from kilo_gateway.http.guard import is_metadata_literal, is_private_literal
 from kilo_gateway.upstreams.compile import DIALECTS
 from kilo_gateway.upstreams.registry import providers
@@ -25,7 +26,7 @@ def from_file(found: Found, environment: Mapping[str, str], server: ServerSettin
     kept: list[UpstreamSettings] = []
     notes: list[str] = []
     for nth, table in enumerate(found.upstreams):
-        row = _Row(found.lines, nth, table, UPSTREAM_FIELDS)
+        row = Row(found.places, ("upstreams", nth), table, UPSTREAM_FIELDS, "an upstream is a table: write [[upstreams]]")
         upstream = _upstream(row, environment)
         if any(upstream.name == other.name for other in kept):
             raise row.wrong("name", "a name of its own; another upstream has it")
@@ -77,80 +78,21 @@ def proxy_of(environment: Mapping[str, str]) -> ProxySettings | None:
     return ProxySettings(Origin(host, port or 3128, is_trusted=True), Secret(credential), names)
 
 
-class _Row:
-    """One table of the file, read key by key; unknown keys are refused first."""
-
-    def __init__(self, lines: Lines, nth: int, table: object, fields: Sequence[Setting]) -> None:
-        self.lines = lines
-        self.nth = nth
-        if not isinstance(table, dict):
-            raise ConfigurationError(f"{self.place('')}: must be a table.")
-        known = [field.name for field in fields]
-        for key in table:
-            if key not in known:
-                raise unknown(self.place(str(key)), str(key), known)
-        self.values = {field.name: field.default for field in fields} | table
-
-    def place(self, key: str) -> str:
-        return self.lines.place("upstreams", key, self.nth)
-
-    def wrong(self, key: str, wanted: str) -> ConfigurationError:
-        return ConfigurationError(f"{self.place(key)}: {key} must be {wanted}, not {self.values[key]!r}.")
-
-    def text(self, key: str, *, is_needed: bool = False) -> str:
-        value = self.values[key]
-        if not isinstance(value, str) or (is_needed and not value.strip()) or not value.isprintable():
-            raise self.wrong(key, "a text without line breaks")
-        return value
-
-    def flag(self, key: str) -> bool:
-        value = self.values[key]
-        if not isinstance(value, bool):
-            raise self.wrong(key, "true or false")
-        return value
-
-
-def _upstream(row: _Row, environment: Mapping[str, str]) -> UpstreamSettings:
+def _upstream(row: Row, environment: Mapping[str, str]) -> UpstreamSettings:
     name = row.text("name", is_needed=True)
     dialect = row.text("dialect")
     if dialect not in DIALECTS:
         raise row.wrong("dialect", f"one of {', '.join(DIALECTS)}")
     base_url = row.text("base_url", is_needed=True)
     origin, path = _origin(base_url, is_trusted=row.flag("private"), place=row.place("base_url"))
-    models = row.values["models"]
-    if not isinstance(models, list):
-        raise row.wrong("models", "a list of tables such as { id = \"author/model\" }")
     prefix = row.text("prefix")
     return UpstreamSettings(
-        name, dialect, origin, path, _secret(row, environment), tuple(_model(row, each) for each in models),
-        _patience(row), prefix, row.flag("reports_cost"), row.place("name"),
+        name, dialect, origin, path, _secret(row, environment), models_of(row), _patience(row), prefix,
+        row.flag("reports_cost"), row.place("name"),
     )  # fmt: skip
 
 
-def _model(upstream: _Row, table: object) -> ModelSettings:
-    row = _Row(upstream.lines, upstream.nth, table, MODEL_FIELDS)
-    id = row.text("id", is_needed=True)
-    prices = row.values["input_usd_per_mtok"], row.values["output_usd_per_mtok"]
-    price = None
-    if prices != (None, None):
-        price = Price(_price(row, "input_usd_per_mtok"), _price(row, "output_usd_per_mtok"))
-    context = row.values["context"]
-    if context is not None and (isinstance(context, bool) or not isinstance(context, int) or not 0 < context <= MAX_CONTEXT):
-        raise row.wrong("context", "a whole number of tokens")
-    return ModelSettings(id, row.text("upstream_id") or id, price, context, row.flag("anonymous"))
-
-
-def _price(row: _Row, key: str) -> int:
-    value = row.values[key]
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        raise row.wrong(key, "a number (USD per million tokens); both prices or none")
-    try:
-        return pico_per_token(Decimal(value))
-    except ValueError as error:
-        raise ConfigurationError(f"{row.place(key)}: {key}: {error}.") from error
-
-
-def _secret(row: _Row, environment: Mapping[str, str]) -> Secret:
+def _secret(row: Row, environment: Mapping[str, str]) -> Secret:
     """A line break in it would end a header and begin another."""
     secret = _secret_as_given(row, environment)
     if not secret.reveal().isprintable():
@@ -158,7 +100,7 @@ def _secret(row: _Row, environment: Mapping[str, str]) -> Secret:
     return secret
 
 
-def _secret_as_given(row: _Row, environment: Mapping[str, str]) -> Secret:
+def _secret_as_given(row: Row, environment: Mapping[str, str]) -> Secret:
     value = row.values["api_key"]
     if isinstance(value, str):
         return Secret(value)
@@ -177,7 +119,7 @@ def _secret_as_given(row: _Row, environment: Mapping[str, str]) -> Secret:
     raise ConfigurationError(f"{row.place('api_key')}: api_key must be {shapes}.")
 
 
-def _patience(row: _Row) -> Patience:
+def _patience(row: Row) -> Patience:
     seconds: dict[str, float] = {}
     for field in msgspec.structs.fields(Patience):
         value = row.values[field.name]

@@ -1,0 +1,48 @@
+"""The models that an upstream declares: rows of `models`, or [[upstreams.models]]."""
+
+from decimal import Decimal
+
+from kilo_gateway.configuration.fields import MODEL_FIELDS
+from kilo_gateway.configuration.rows import Row
+from kilo_gateway.core.money import pico_per_token
+from kilo_gateway.core.settings import ConfigurationError, ModelSettings
+from kilo_gateway.core.types import MAX_CONTEXT, Price
+
+_SHAPE = 'a model is a table such as { id = "author/model" }'
+_PRICES = ("input_usd_per_mtok", "output_usd_per_mtok")
+
+
+def models_of(upstream: Row) -> tuple[ModelSettings, ...]:
+    tables = upstream.values["models"]
+    if not isinstance(tables, list):
+        raise upstream.wrong("models", 'a list of tables such as { id = "author/model" }')
+    at = *upstream.at, "models"
+    return tuple(_model(Row(upstream.places, (*at, n), table, MODEL_FIELDS, _SHAPE)) for n, table in enumerate(tables))
+
+
+def _model(row: Row) -> ModelSettings:
+    id = row.text("id", is_needed=True)
+    context = row.values["context"]
+    if context is not None and (isinstance(context, bool) or not isinstance(context, int) or not 0 < context <= MAX_CONTEXT):
+        raise row.wrong("context", "a whole number of tokens")
+    return ModelSettings(id, row.text("upstream_id") or id, _price(row), context, row.flag("anonymous"))
+
+
+def _price(row: Row) -> Price | None:
+    given = [key for key in _PRICES if row.values[key] is not None]
+    if not given:
+        return None
+    if len(given) == 1:
+        [missing] = set(_PRICES) - set(given)
+        raise ConfigurationError(f"{row.place(given[0])}: {given[0]} is given without {missing}: give both prices or none.")
+    return Price(*(_pico(row, key) for key in _PRICES))
+
+
+def _pico(row: Row, key: str) -> int:
+    value = row.values[key]
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise row.wrong(key, "a number (USD per million tokens)")
+    try:
+        return pico_per_token(Decimal(value))
+    except ValueError as error:
+        raise ConfigurationError(f"{row.place(key)}: {key}: {error}.") from error

@@ -51,3 +51,21 @@ def test_an_error_in_a_model_names_the_line_of_that_model(tmp_path: Path, shape:
 )
 def test_an_error_names_the_line_of_what_is_wrong(tmp_path: Path, text: str, told: str) -> None:
     assert problem(tmp_path, text) == told
+
+
+@pytest.mark.parametrize("shape", [INLINE, TABLES], ids=["inline", "tables"])
+def test_a_model_declared_twice_by_one_upstream_is_refused(tmp_path: Path, shape: str) -> None:
+    text = shape.replace('"c"', '"a"') % "context = 1"
+    line = {INLINE: 7, TABLES: 11}[shape]
+    assert problem(tmp_path, text) == f"c.toml:{line}: id must be an id of its own; another model of this upstream has it, not 'a'."
+
+
+def test_two_upstreams_may_serve_one_model(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text(UPSTREAM + 'models = [{ id = "a" }]\n' + OTHER + 'models = [{ id = "a" }]\n')
+    assert len(config.load(tmp_path / "c.toml", tmp_path).upstreams) == 2
+
+
+@pytest.mark.parametrize("id", ["kilo/auto", "kilo-auto/balanced"])
+def test_the_ids_of_the_default_model_are_reserved(tmp_path: Path, id: str) -> None:
+    told = problem(tmp_path, UPSTREAM + f'models = [\n  {{ id = "b" }},\n  {{ id = "{id}" }},\n]\n')
+    assert told == f"c.toml:6: id must be another id; this one is reserved for the model of auto.default, not '{id}'."

@@ -1,1 +1,1 @@
-"""How settings are read: the table of them, where each stands, and the two sources of upstreams. config.py puts them together."""
+"""How settings are read: their table, where each stands, the two sources of upstreams. config.py puts them together."""

@@ -7,6 +7,7 @@ from kilo_gateway.configuration.rows import Row
 from kilo_gateway.core.money import pico_per_token
 from kilo_gateway.core.settings import ConfigurationError, ModelSettings
 from kilo_gateway.core.types import MAX_CONTEXT, Price
+from kilo_gateway.upstreams.compile import AUTO_IDS
 
 _SHAPE = 'a model is a table such as { id = "author/model" }'
 _PRICES = ("input_usd_per_mtok", "output_usd_per_mtok")
@@ -16,12 +17,20 @@ def models_of(upstream: Row) -> tuple[ModelSettings, ...]:
     tables = upstream.values["models"]
     if not isinstance(tables, list):
         raise upstream.wrong("models", 'a list of tables such as { id = "author/model" }')
-    at = *upstream.at, "models"
-    return tuple(_model(Row(upstream.places, (*at, n), table, MODEL_FIELDS, _SHAPE)) for n, table in enumerate(tables))
+    found: dict[str, ModelSettings] = {}
+    for number, table in enumerate(tables):
+        row = Row(upstream.places, (*upstream.at, "models", number), table, MODEL_FIELDS, _SHAPE)
+        model = _model(row)
+        if model.id in found:
+            raise row.wrong("id", "an id of its own; another model of this upstream has it")
+        found[model.id] = model
+    return tuple(found.values())
 
 
 def _model(row: Row) -> ModelSettings:
     id = row.text("id", is_needed=True)
+    if id in AUTO_IDS:
+        raise row.wrong("id", "another id; this one is reserved for the model of auto.default")
     context = row.values["context"]
     if context is not None and (isinstance(context, bool) or not isinstance(context, int) or not 0 < context <= MAX_CONTEXT):
         raise row.wrong("context", "a whole number of tokens")

@@ -8,6 +8,7 @@ import hashlib
 import os
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -86,7 +87,7 @@ def _settings(found: Found, path: Path | None, environment: Mapping[str, str]) -
     return Settings(
         (_path(found, "data.dir") if data else _xdg(environment, "XDG_DATA_HOME", ".local/share")).absolute(),
         server, local, auto_default, every, proxy_of(environment), environment.get("SSL_CERT_FILE") or None, path, crash_at,
-        _fingerprint(repr((local, auto_default, every)), [upstream.api_key.reveal() for upstream in every]),
+        _fingerprint(local, auto_default, every),
         (*notes, *more_notes),
     )  # fmt: skip
 
@@ -109,7 +110,10 @@ def _path(found: Found, name: str) -> Path:
         raise found.wrong(name, "a path; there is no such home directory") from None
 
 
-def _fingerprint(facts: str, secrets: list[str]) -> str:
+def _fingerprint(local: LocalSettings, auto_default: str, upstreams: tuple[UpstreamSettings, ...]) -> str:
+    """Of all that is compiled into a snapshot; not of the line at which an upstream stands."""
+    facts = repr((local, auto_default, [replace(upstream, source="") for upstream in upstreams]))
+    secrets = [upstream.api_key.reveal() for upstream in upstreams]
     return hashlib.sha256("\0".join([facts, *secrets]).encode()).hexdigest()[:32]
 
 

@@ -87,6 +87,12 @@ def test_the_fingerprint_changes_with_what_the_snapshot_is_made_of(tmp_path: Pat
     assert load(tmp_path, UPSTREAM + 'api_key = "sk-other"\n').fingerprint != one
 
 
+def test_the_fingerprint_does_not_change_with_the_line_at_which_an_upstream_stands(tmp_path: Path) -> None:
+    one, other = load(tmp_path, UPSTREAM), load(tmp_path, "# moved\n\n" + UPSTREAM)
+    assert one.upstreams[0].source != other.upstreams[0].source
+    assert one.fingerprint == other.fingerprint
+
+
 WRONG: dict[str, str | bytes] = {
     "a number for a text": '[server]\nhost = 5\n',
     "a text for a number": '[server]\nport = "many"\n',

@@ -206,6 +206,7 @@ def test_control_is_told_the_callers_address_and_not_what_he_claims(run: Run) ->
         (b"X-Forwarded-For: 9.9.9.9, 127.0.0.1\r\n", b"9.9.9.9"),
         (b"X-Forwarded-For: nonsense\r\n", b"127.0.0.1"),
         (b"X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-For: 8.8.8.8\r\n", b"8.8.8.8"),  # a proxy that adds a line of its own
+        (b"x-forwarded-for: 9.9.9.9\r\nX-Forwarded-For: 8.8.8.8\r\n", b"8.8.8.8"),
     ],
 )
 def test_a_trusted_proxy_is_believed_for_the_address_it_added(run: Run, lines: bytes, address: bytes) -> None:

@@ -1,5 +1,7 @@
 """What is not HTTP as it should be is refused with a 4xx and the connection closed; what is odd but right is served."""
 
+import asyncio
+
 import pytest
 from tests.bench import Bench, Run
 from tests.caller import KEY, PATH, asking, request
@@ -46,6 +48,14 @@ DOUBTFUL = {
     "a header without colon": raw(b"NoColon\r\n" + LENGTH, BODY),
     "a space in a header's name": raw(b"X A: b\r\n" + LENGTH, BODY),
     "a bare carriage return": raw(b"X-A: b\rContent-Length: 3\r\n" + LENGTH, BODY),
+    "two hosts": raw(b"Host: y\r\n" + LENGTH, BODY + SMUGGLED),
+    "the same host twice": raw(b"Host: x\r\n" + LENGTH, BODY + SMUGGLED),
+    "two hosts in two spellings": raw(b"hOST: x\r\n" + LENGTH, BODY + SMUGGLED),
+    "two credentials": raw(b"Authorization: Bearer kilo_" + b"q" * 32 + b"\r\n" + LENGTH, BODY + SMUGGLED),
+    "the same credential twice": raw(b"Authorization: Bearer %b\r\n" % KEY + LENGTH, BODY + SMUGGLED),
+    "two credentials in two spellings": raw(b"authorization: \r\n" + LENGTH, BODY + SMUGGLED),
+    "two keys": raw(b"x-api-key: a\r\nx-api-key: b\r\n" + LENGTH, BODY + SMUGGLED),
+    "two hosts and a body that is chunked": raw(b"Host: y\r\n" + CHUNKED, chunked(BODY) + SMUGGLED),
     "no request at all": b"\x16\x03\x01\x02\x00\x01\x00 hello\r\n\r\n",
     "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "no version": b"GET /\r\n\r\n",
@@ -146,6 +156,72 @@ def test_an_upgrade_that_is_offered_is_passed_over(run: Run) -> None:
         else:
             caller.send(request(BODY))
             assert (await caller.answer()).status == 200
+
+    run(test)
+
+
+# Headers that may be sent once only
+
+LARGE = asking("mock/one", padding="x" * 1_000_000)
+TWO_HOSTS = request(BODY, b"Host: gateway\r\n")
+PLACES = {
+    "alone": (TWO_HOSTS,),
+    "after a plain one": (request(BODY), TWO_HOSTS),
+    "sent ahead": (request(BODY) + TWO_HOSTS,),
+    "sent ahead, behind a chunked body": (raw(CHUNKED, chunked(BODY)) + TWO_HOSTS,),
+    "behind the end of a large body": (request(LARGE)[:-5], request(LARGE)[-5:] + TWO_HOSTS),
+    "begun behind a plain one": (request(BODY) + TWO_HOSTS[:9], TWO_HOSTS[9:]),
+    "behind empty lines": (b"\r\n\r\n" + TWO_HOSTS,),
+    "before a large body": (request(LARGE, b"Host: gateway\r\n"),),
+    "before a body that goes on": (TWO_HOSTS[:-5], TWO_HOSTS[-5:]),
+    "with as many line feeds in its body as it lacks": (request(BODY, b"Host: gateway\r\nX: y\r\n") + b"\r\n" * 4,),
+    "who expects": (request(BODY, b"Host: gateway\r\nExpect: 100-continue\r\n"),),
+}
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_a_host_that_is_repeated_is_refused_wherever_its_request_stands(run: Run, name: str) -> None:
+    before = b"".join(PLACES[name]).count(b"POST ") - 1
+
+    async def test(bench: Bench) -> None:
+        caller = await bench.caller()
+        for part in PLACES[name]:
+            caller.send(part)
+            await caller.writer.drain()
+            await asyncio.sleep(0.01)  # so that the parts are reads of their own
+        assert [(await caller.answer()).status for _ in range(before)] == [200] * before
+        answer = await caller.answer()
+        assert (answer.status, answer.headers["connection"]) == (400, "close")
+        assert "Host" in answer.error()["message"]
+        assert await caller.is_closed()
+        assert len(bench.first.received) == before
+
+    run(test)
+
+
+def test_who_repeats_a_header_is_not_told_to_continue(run: Run) -> None:
+    async def test(bench: Bench) -> None:
+        caller = await bench.send(request(BODY, b"Host: gateway\r\nExpect: 100-continue\r\n")[:-N])
+        assert (await caller.until(b"\r\n")).startswith(b"HTTP/1.1 400 ")
+
+    run(test)
+
+
+def test_other_headers_may_be_repeated(run: Run) -> None:
+    repeated = request(BODY, b"Accept: a\r\nAccept: b\r\nCookie: c\r\ncookie: d\r\n")
+
+    async def test(bench: Bench) -> None:
+        caller = await bench.send(repeated + repeated)
+        assert [(await caller.answer()).status for _ in range(2)] == [200, 200]
+        caller.send(request(BODY))
+        assert (await caller.answer()).status == 200
+
+    run(test)
+
+
+def test_the_authorization_counts_beside_another_key(run: Run) -> None:
+    async def test(bench: Bench) -> None:
+        assert (await bench.call(BODY, b"x-api-key: other\r\n")).status == 200
 
     run(test)
 

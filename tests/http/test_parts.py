@@ -119,13 +119,12 @@ def test_a_path_made_normal_stays_so(target: bytes) -> None:
 
 
 def test_headers_are_found_however_they_are_spelled() -> None:
-    layouts = Layouts()
-    layout = layouts.of({b"HOST": b"x", b"X-API-Key": b"k", b"eXpect": b"100-continue"})
+    layout = Layouts()[b"HOST", b"X-API-Key", b"eXpect"]
     assert (layout.credential, layout.has_host, layout.notable[b"expect"]) == (b"X-API-Key", True, b"eXpect")
 
 
 def test_of_two_credentials_the_authorization_counts() -> None:
-    assert Layouts().of({b"x-api-key": b"a", b"Authorization": b"b"}).credential == b"Authorization"
+    assert Layouts()[b"x-api-key", b"Authorization"].credential == b"Authorization"
 
 
 @pytest.mark.parametrize(("id", "is_sane"), [(b"abc-1", True), (b"", False), (b"a b", False), (b"a\r\n", False), (b"x" * 129, False)])

@@ -8,35 +8,42 @@ import re
 from msgspec import Struct
 
 from kilo_gateway.core.brand import HOP_HEADER
+from kilo_gateway.core.errors import BadRequest
 
+AGAIN = b" "  # behind the name of a header that came again: no name that arrives has one
+SINGLE = frozenset({b"host", b"authorization", b"x-api-key"})
 _CREDENTIALS = (b"authorization", b"x-api-key")
 _NOTABLE = frozenset(
-    {b"expect", b"upgrade", b"content-encoding", b"x-request-id", b"origin", b"x-forwarded-for", HOP_HEADER.encode()}
+    {b"expect", b"upgrade", b"content-encoding", b"x-request-id", b"origin", b"x-forwarded-for", HOP_HEADER.encode(), AGAIN}
 )  # fmt: skip
 _MAX_LAYOUTS = 1_000
 _SANE_ID = re.compile(rb"[\w.:/+=-]{1,128}").fullmatch
 
 
 class Layout(Struct):
-    """Names as spelled: of the header with the credential, and of Content-Length; `notable`: in lower case -> as spelled."""
+    """Names as spelled: of the header with the credential, and of Content-Length; `notable`: in lower case -> as spelled.
+
+    AGAIN is notable where one of SINGLE is there twice.
+    """
 
     credential: bytes
     length: bytes
     has_host: bool
+    count: int
     notable: dict[bytes, bytes]
 
 
-class Layouts:
-    def __init__(self) -> None:
-        self._known: dict[tuple[bytes, ...], Layout] = {}
+class Doubtful(BadRequest):
+    """Where this request ends, or for whom it is, can be read in two ways: the connection is closed."""
 
-    def of(self, headers: dict[bytes, bytes]) -> Layout:
-        names = tuple(headers)
-        layout = self._known.get(names)
-        if layout is None:
-            layout = _layout(names)
-            if len(self._known) < _MAX_LAYOUTS:
-                self._known[names] = layout
+
+class Layouts(dict[tuple[bytes, ...], Layout]):
+    """`layouts[tuple(headers)]`; made when first asked for."""
+
+    def __missing__(self, names: tuple[bytes, ...]) -> Layout:
+        layout = _layout(names)
+        if len(self) < _MAX_LAYOUTS:
+            self[names] = layout
         return layout
 
 
@@ -47,7 +54,10 @@ def sane_id(value: bytes) -> bool:
 def _layout(names: tuple[bytes, ...]) -> Layout:
     spelled: dict[bytes, bytes] = {}
     for name in names:
-        spelled.setdefault(name.lower(), name)
+        plain = name.lower().removesuffix(AGAIN)
+        if spelled.setdefault(plain, name) is not name and plain in SINGLE:
+            spelled[AGAIN] = name
     credential = next((spelled[name] for name in _CREDENTIALS if name in spelled), b"")
     length = spelled.get(b"content-length", b"")
-    return Layout(credential, length, b"host" in spelled, {name: spelled[name] for name in _NOTABLE if name in spelled})
+    notable = {name: spelled[name] for name in _NOTABLE if name in spelled}
+    return Layout(credential, length, b"host" in spelled, len(names), notable)

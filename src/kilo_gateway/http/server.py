@@ -1,6 +1,10 @@
 """The caller's side: frames requests and hands them on. Decides nothing about them.
 
 A caller is answered in order. While a request is on its way, further ones (pipelining) wait, and no more is read.
+
+A connection is read in one of two ways. Plainly: httptools puts headers into a dict, with no Python in between. A header
+that is repeated leaves no trace there, but its head has a line too many, and lines are counted. Carefully: each header is
+looked at. What is not one plain request in a read is read anew and carefully, and so is all that follows it.
 """
 
 import asyncio
@@ -9,7 +13,6 @@ from collections import deque
 from typing import Protocol, cast
 
 import httptools
-from msgspec import Struct
 
 from kilo_gateway.core.brand import HOP_HEADER
 from kilo_gateway.core.errors import (
@@ -25,24 +28,23 @@ from kilo_gateway.core.errors import (
 )  # fmt: skip
 from kilo_gateway.core.exchange import Caller
 from kilo_gateway.core.ports import CallerDialect
-from kilo_gateway.http import answers, heads, paths, unpack
+from kilo_gateway.http import answers, heads, incoming, paths, unpack
 from kilo_gateway.http.forward import Forward
 from kilo_gateway.http.gateway import Gateway
+from kilo_gateway.http.heads import Doubtful
+from kilo_gateway.http.incoming import MAX_BODY_BYTES, MAX_HEAD_BYTES, MAX_HEADERS, MAX_TARGET_BYTES, Request
 from kilo_gateway.http.passage import Passage
 from kilo_gateway.http.unpack import Unpacking
 from kilo_gateway.http.upstream import HIGH_WATER_BYTES
 
-MAX_BODY_BYTES = 64 * 1024 * 1024
-MAX_HEAD_BYTES = 64 * 1024
-MAX_HEADERS = 100
-_LONG_NUMBER = len(str(MAX_BODY_BYTES))
-MAX_TARGET_BYTES = 8 * 1024
 MAX_WAITING_BYTES = 1024 * 1024  # of pipelined requests
 WAITING_REQUEST_BYTES = 1024
 LINGER_S = 2.0  # what still comes after a refusal is read and dropped: a reset would overtake the answer
 BODY_SIGN_BYTES = 10 * 1024  # of a request body in `body_s` are a sign of life
 _UPGRADE = re.compile(rb"\r\nupgrade[ \t]*:", re.IGNORECASE)
 _INFERENCE_METHODS = "POST, OPTIONS"
+_LINE_FEED = ord("\n")
+_FORWARDED = b"x-forwarded-for"
 
 
 class Active(Protocol):
@@ -56,31 +58,19 @@ class Active(Protocol):
     def silent(self, seconds: float) -> None: ...
 
 
-class Request(Struct):
-    id: bytes = b""  # the caller's own
-    target: bytes = b""
-    method: bytes = b""
-    dialect: CallerDialect | None = None
-    caller: Caller | None = None
-    refusal: GatewayError | None = None
-    parts: list[bytes] = []
-    size: int = 0
-    unseen: int = 0  # body bytes since the last sign of life
-    headers: dict[bytes, bytes] | None = None  # only of what is passed on to control
-    head_lines: bytes = b""  # for the answer
-    encoding: bytes = b""
-    hops: bytes = b""
-    expects: bool = False
-    offers_upgrade: bool = False
-    keeps_alive: bool = True
-    is_chunking: bool = True
+class _ReadAnew(Exception):
+    """Ends the parser's work from inside: what begins at `at` of this read has to be read carefully."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__(at)
+        self.at = at
 
 
 class ClientConnection(asyncio.Protocol):
     __slots__ = (
-        "_active", "_gateway", "_has_trailers", "_head_bytes", "_headers", "_headers_seen", "_is_choked",
-        "_is_in_head", "_is_looping", "_is_over", "_is_receiving", "_parser", "_read_bytes", "_request", "_served",
-        "_transport", "_version", "_waiting", "_waiting_bytes", "head_lines", "is_chunking", "is_fresh", "on_header",
+        "_active", "_data", "_gateway", "_head_bytes", "_headers", "_is_careful", "_is_choked", "_is_in_head",
+        "_is_looping", "_is_new", "_is_old", "_is_over", "_is_receiving", "_parser", "_piece", "_request", "_served",
+        "_transport", "_waiting", "_waiting_bytes", "head_lines", "is_chunking", "is_fresh", "on_header",
         "patience_s", "write",
     )  # fmt: skip
 
@@ -89,15 +79,16 @@ class ClientConnection(asyncio.Protocol):
         self._active: Active | None = None
         self._waiting: deque[Request] = deque()
         self._is_choked = self._is_over = self._is_receiving = self._is_in_head = self._is_looping = False
-        self._head_bytes = self._headers_seen = 0
-        self._read_bytes = 0
-        self._has_trailers = False
-        self._waiting_bytes = 0
-        self._version = ""  # of the connection's first request
+        self._is_new = False  # there is a request whose head has not been looked into
+        self._piece = 0  # bytes of the last piece of body
+        self._data = b""  # of the read that is looked into
+        self._head_bytes = self._waiting_bytes = 0
+        self._is_old: bool | None = None  # HTTP/1.0: the connection's first request says it
         self._request = self._served = Request()  # the one that comes in, the one that is answered
         self._headers: dict[bytes, bytes] = {}
-        # Called by httptools. Of a repeated header the first stays; where a proxy's word counts, all of its are kept.
-        self.on_header = self._add_header if gateway.trusted_proxies else self._headers.setdefault
+        self._is_careful = bool(gateway.trusted_proxies)  # then each X-Forwarded-For counts
+        # Called by httptools. Of a repeated header the first stays.
+        self.on_header = self._add_header if self._is_careful else self._headers.setdefault
         self._parser = httptools.HttpRequestParser(self)
         self.head_lines = b""  # for the head of the answer
         self.is_chunking = True
@@ -115,23 +106,22 @@ class ClientConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._is_over:
             return
-        self._read_bytes = len(data)
+        self._data = data
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._pass_over_upgrade(data)
             return
         except httptools.HttpParserCallbackError as error:
-            raise error.__context__ or error from None  # a defect of ours, not the caller's
+            if not isinstance(error.__context__, _ReadAnew):
+                raise error.__context__ or error from None  # a defect of ours, not the caller's
+            self._read_carefully(data[error.__context__.at :])
+            return
         except httptools.HttpParserError as error:
             self._refuse_and_close(BadRequest(f"This is not HTTP/1.1: {error}."))
-        if self._has_trailers:
-            # After trailers the parser would refuse the next request: it takes them for its headers.
-            self._has_trailers = False
-            self._parser = httptools.HttpRequestParser(self)
-        if self._is_in_head:
-            self._head_bytes += len(data)
-            self._check_head_size()
+        if self._is_new:
+            self._goes_on(data)
+        self._data = b""
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._gateway.deadlines.forget(self)
@@ -157,95 +147,137 @@ class ClientConnection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         self._request = Request()
         self._headers.clear()
-        self._is_receiving = self._is_in_head = True
+        self._is_receiving = self._is_in_head = self._is_new = True
         self._head_bytes = 0
-        if self._active is None:
-            self.is_fresh = True
-            self.patience_s = self._gateway.times.head_s
 
     def on_url(self, url: bytes) -> None:
         self._request.target += url
 
     def on_headers_complete(self) -> None:
         request = self._request
-        if self._head_bytes + self._read_bytes > MAX_HEAD_BYTES:
+        if self._is_careful:
             self._check_head_size()
+            if self._is_over:
+                return
         self._is_in_head = False
-        self._headers_seen = len(self._headers)
         request.dialect = self._gateway.routes.get(request.target)
         request.method = self._parser.get_method()
         try:
             self._read_head(request)
-        except (HeadersTooLarge, UriTooLong, TooLarge) as error:
+        except (Doubtful, HeadersTooLarge, UriTooLong, TooLarge) as error:
             self._refuse_and_close(error)
         except Refusal as error:
             request.refusal = error
             if request.expects:  # its body waits for a word that will not come
                 self._refuse_and_close(error)
-        if self._active is None:
-            self.is_fresh = True
-            self.patience_s = self._gateway.times.body_s
 
     def on_body(self, data: bytes) -> None:
         request = self._request
         request.size += len(data)
         if request.size > MAX_BODY_BYTES:
-            self._refuse_and_close(TooLarge(f"A request body may have at most {MAX_BODY_BYTES} bytes."))
+            self._refuse_and_close(incoming.body_too_large())
         elif request.refusal is None:
             request.parts.append(data)
-        request.unseen += len(data)
-        if request.unseen >= BODY_SIGN_BYTES:
-            request.unseen = 0
-            if self._active is None:
+        if not self._is_new:
+            self._piece = len(data)
+            request.unseen += len(data)
+            if request.unseen >= BODY_SIGN_BYTES and self._active is None:
+                request.unseen = 0
                 self.is_fresh = True
 
     def on_message_complete(self) -> None:
         self._is_receiving = False
         request = self._request
         if self._is_over or (request.offers_upgrade and self._parser.should_upgrade()):
+            self._is_new = False
             return
-        if self._version == "1.0":
+        ends_at = 0  # in this read
+        if not self._is_careful:
+            if not self._is_new:
+                ends_at = self._piece
+            elif not self._is_plain():
+                raise _ReadAnew(0)
+        self._is_new = False
+        if self._is_old:
             request.is_chunking = request.keeps_alive = False
         else:
             request.keeps_alive = self._parser.should_keep_alive()
-        self._has_trailers = len(self._headers) != self._headers_seen
         if self._active is not None or self._waiting or self._is_choked:
             self._wait(request)
         else:
             self._serve(request)
+        if ends_at and ends_at < len(self._data):
+            raise _ReadAnew(ends_at)
+
+    # Reading
+
+    def _goes_on(self, data: bytes) -> None:
+        """A request that was begun does not end with this read."""
+        if not self._is_careful and (self._is_in_head or not self._is_plain()):
+            self._read_carefully(data)
+        elif self._is_in_head:
+            if self._head_bytes == 0:
+                self._wait_for_caller(self._gateway.times.head_s)
+            self._head_bytes += len(data)
+            self._check_head_size()
+        elif self._length() > MAX_BODY_BYTES:
+            self._refuse_and_close(incoming.body_too_large())
+        else:
+            self._is_new = False
+            self._wait_for_caller(self._gateway.times.body_s)
+
+    def _wait_for_caller(self, patience_s: float) -> None:
+        if self._active is None:
+            self.is_fresh = True
+            self.patience_s = patience_s
+
+    def _is_plain(self) -> bool:
+        """Whether this read was one head, each of its headers another, and then only body."""
+        data = self._data
+        end = len(data) - self._request.size
+        lines = len(self._headers) + 2
+        return end <= MAX_HEAD_BYTES and data.count(b"\n", 0, end) == lines and data[end - 1] == _LINE_FEED
+
+    def _read_carefully(self, data: bytes) -> None:
+        """From here on. `data` begins a request."""
+        self._is_careful = True
+        self.on_header = self._add_header
+        self._parser = httptools.HttpRequestParser(self)
+        self.data_received(data)
 
     # Heads
 
     def _read_head(self, request: Request) -> None:
         gateway, headers = self._gateway, self._headers
-        if request.method == b"CONNECT":
-            raise MethodNotAllowed("CONNECT is not served here.", _INFERENCE_METHODS)
-        if self._version == "":
-            self._version = self._parser.get_http_version()
-            if self._version not in ("1.0", "1.1"):
-                raise BadRequest(f"HTTP/{self._version} is not spoken here; use HTTP/1.1.")
-        layout = gateway.layouts.of(headers)
+        if self._is_old is None:
+            version = self._parser.get_http_version()
+            self._is_old = version == "1.0"
+            if version not in ("1.0", "1.1"):
+                raise BadRequest(f"HTTP/{version} is not spoken here; use HTTP/1.1.")
+        layout = gateway.layouts[tuple(headers)]
         if layout.notable:
             self._note(request, layout)
         if not layout.has_host and self._parser.get_http_version() != "1.0":
             raise BadRequest("The Host header is missing.")
-        length = headers.get(layout.length, b"")
-        if len(length) >= _LONG_NUMBER and int(length) > MAX_BODY_BYTES:
-            raise TooLarge(f"A request body may have at most {MAX_BODY_BYTES} bytes.")
-        if len(request.target) > MAX_TARGET_BYTES:
-            raise UriTooLong(f"A path may have at most {MAX_TARGET_BYTES} bytes.")
-        if len(headers) > MAX_HEADERS:
-            raise self._head_too_large()
+        if layout.count > MAX_HEADERS:
+            raise incoming.head_too_large()
         if request.dialect is None or request.method != b"POST":
             self._find(request)
         if request.dialect is not None:
             request.caller = gateway.pipeline.enter(headers.get(layout.credential, b""))
-        if request.expects and self._active is None and not self._waiting:
-            self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if request.expects:
+            if self._length() > MAX_BODY_BYTES:
+                raise incoming.body_too_large()
+            if self._active is None and not self._waiting:
+                self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _note(self, request: Request, layout: heads.Layout) -> None:
         """The headers that are seldom there."""
+        if (name := layout.notable.get(heads.AGAIN)) is not None:
+            raise Doubtful(f"The header {name.decode('latin-1').strip()} may be sent once only.")
         value = {name: self._headers[spelled] for name, spelled in layout.notable.items()}
+        if b"expect" in value and not self._is_careful:
+            raise _ReadAnew(0)  # before it is told to continue
         request.expects = b"expect" in value
         request.offers_upgrade = b"upgrade" in value
         id = value.get(b"x-request-id", b"")
@@ -260,6 +292,10 @@ class ClientConnection(asyncio.Protocol):
 
     def _find(self, request: Request) -> None:
         """Paths that are spelled oddly, or are not inference."""
+        if request.method == b"CONNECT":
+            raise MethodNotAllowed("CONNECT is not served here.", _INFERENCE_METHODS)
+        if len(request.target) > MAX_TARGET_BYTES:
+            raise incoming.target_too_long()
         path, query = paths.normal(request.target)
         request.dialect = self._gateway.routes.get(path)
         request.target = path + query
@@ -281,22 +317,30 @@ class ClientConnection(asyncio.Protocol):
         else:
             self._refuse_and_close(BadRequest("Upgrade is not served here."))
 
+    def _length(self) -> int:
+        """As announced; 0 of a chunked body."""
+        layout = self._gateway.layouts[tuple(self._headers)]
+        return int(self._headers.get(layout.length, b"0"))
+
     def _check_head_size(self) -> None:
         """Looked into when what has been read is large; it may be the body, or other requests before this one."""
-        if self._head_bytes + self._read_bytes > MAX_HEAD_BYTES or len(self._headers) > MAX_HEADERS:
+        if self._head_bytes + len(self._data) > MAX_HEAD_BYTES or len(self._headers) > MAX_HEADERS:
             size = len(self._request.target) + sum(len(name) + len(value) + 4 for name, value in self._headers.items())
-            is_endless = self._head_bytes > 2 * MAX_HEAD_BYTES + self._read_bytes  # one header that does not end
+            is_endless = self._head_bytes > 2 * MAX_HEAD_BYTES + len(self._data)  # one header that does not end
             if size > MAX_HEAD_BYTES or len(self._headers) > MAX_HEADERS or is_endless:
-                self._refuse_and_close(self._head_too_large())
+                self._refuse_and_close(incoming.head_too_large())
 
     def _add_header(self, name: bytes, value: bytes) -> None:
-        if name.lower() == b"x-forwarded-for" and name in self._headers:
-            value = self._headers[name] + b"," + value
-            self._headers[name] = value
-        self._headers.setdefault(name, value)
-
-    def _head_too_large(self) -> HeadersTooLarge:
-        return HeadersTooLarge(f"A request may have {MAX_HEADERS} headers and {MAX_HEAD_BYTES} bytes of them.")
+        """What the careful way calls for each header. Trailers are passed over."""
+        headers, plain = self._headers, name.lower()
+        if not self._is_in_head:
+            return
+        if plain == _FORWARDED:
+            headers[plain] = headers[plain] + b"," + value if plain in headers else value
+        elif name not in headers:
+            headers[name] = value
+        elif plain in heads.SINGLE:
+            headers[name + heads.AGAIN] = value
 
     # One request after the other
 
@@ -304,7 +348,7 @@ class ClientConnection(asyncio.Protocol):
         self._served = request
         self.is_chunking = request.is_chunking
         self.head_lines = request.head_lines
-        if not self._stays_open():
+        if not request.keeps_alive or self._gateway.is_draining:
             self.head_lines += b"Connection: close\r\n"
         if request.refusal is not None:
             self._refuse(request.refusal)
@@ -387,7 +431,7 @@ class ClientConnection(asyncio.Protocol):
         if self._is_over:
             return
         self._is_over = True
-        self._is_receiving = self._is_in_head = False
+        self._is_receiving = self._is_in_head = self._is_new = False
         request = self._request
         request.refusal, request.keeps_alive, request.parts = error, False, []
         if self._active is not None or self._waiting:
@@ -395,12 +439,9 @@ class ClientConnection(asyncio.Protocol):
         else:
             self._serve(request)
 
-    def _stays_open(self) -> bool:
-        return self._served.keeps_alive and not self._gateway.is_draining
-
     def _client_ip(self) -> str:
         peer = self._transport.get_extra_info("peername")
-        forwarded = next((value for name, value in self._headers.items() if name.lower() == b"x-forwarded-for"), b"")
+        forwarded = next((value for name, value in self._headers.items() if name.lower() == _FORWARDED), b"")
         return self._gateway.client_ip(str(peer[0]) if peer else "", forwarded)
 
     # forward.Client and deadlines.Waiter
@@ -413,7 +454,7 @@ class ClientConnection(asyncio.Protocol):
             self.patience_s = LINGER_S
             self._transport.resume_reading()
             self._transport.write_eof()
-        elif not self._stays_open():
+        elif not self._served.keeps_alive or self._gateway.is_draining:
             self._is_over = True
             self._transport.close()
         elif self._waiting:

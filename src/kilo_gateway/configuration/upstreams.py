@@ -1,6 +1,5 @@
 """Upstreams as the operator declares them: [[upstreams]] in the file, and providers' keys in the environment."""
 
-import socket
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -9,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from kilo_gateway.configuration.fields import UPSTREAM_FIELDS, Found
+from kilo_gateway.configuration.listener import leads_back
 from kilo_gateway.configuration.models import models_of
 from kilo_gateway.configuration.rows import Row
 from kilo_gateway.core.secret import Secret
@@ -30,7 +30,7 @@ def from_file(found: Found, environment: Mapping[str, str], server: ServerSettin
         upstream = _upstream(row, environment)
         if any(upstream.name == other.name for other in kept):
             raise row.wrong("name", "a name of its own; another upstream has it")
-        if _is_self(upstream.origin, server):
+        if leads_back(upstream.origin, server):
             where = f"{upstream.origin.host}:{upstream.origin.port}"
             notes.append(f"upstream {upstream.name} is skipped: {where} is this gateway.")
         else:
@@ -47,7 +47,7 @@ def from_environment(environment: Mapping[str, str], server: ServerSettings, tak
             continue
         base_url = environment.get(provider.base_env) or provider.base_url
         origin, path = _origin(base_url, is_trusted=False, place=provider.base_env)
-        if _is_self(origin, server):
+        if leads_back(origin, server):
             notes.append(f"upstream {name} ({variable}) is skipped: {origin.host}:{origin.port} is this gateway.")
             continue
         if not environment[variable].isprintable():
@@ -155,11 +155,3 @@ def _origin(base_url: str, *, is_trusted: bool, place: str) -> tuple[Origin, str
 
 def _hidden(url: str) -> str:
     return "(a URL with a credential)" if "@" in url else url
-
-
-def _is_self(origin: Origin, server: ServerSettings) -> bool:
-    """Whether requests sent there would arrive here."""
-    if origin.port != server.port or not server.port:
-        return False
-    own = {server.host, "localhost", "127.0.0.1", "::1", "0.0.0.0", "::", socket.gethostname()}
-    return origin.host.lower() in own

@@ -5,6 +5,7 @@ import socket
 import sys
 from pathlib import Path
 
+from kilo_gateway.configuration.listener import family_of
 from kilo_gateway.core.settings import ConfigurationError, ServerSettings
 
 DEFER_ACCEPT_S = 30
@@ -13,7 +14,7 @@ BACKLOG = 8192
 
 def listeners(server: ServerSettings, count: int) -> list[socket.socket]:
     """One for each worker, all on the same port. Raises ConfigurationError when it is taken."""
-    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
+    family = family_of(server.host)
     port = _check_free(family, server)
     return [_listener(family, server.host, port, shares=count > 1) for _ in range(count)]
 

@@ -35,6 +35,14 @@ DOUBTFUL = {
     "an empty length": raw(b"Content-Length: \r\n", BODY),
     "an unknown coding": raw(b"Transfer-Encoding: xchunked\r\n", chunked(BODY) + SMUGGLED),
     "a coding after chunked": raw(b"Transfer-Encoding: chunked, identity\r\n", chunked(BODY) + SMUGGLED),
+    "a coding before chunked": raw(b"Transfer-Encoding: gzip, chunked\r\n", chunked(BODY) + SMUGGLED),
+    "a coding in a line before chunked": raw(b"Transfer-Encoding: gzip\r\n" + CHUNKED, chunked(BODY) + SMUGGLED),
+    "another coding alone": raw(b"Transfer-Encoding: gzip\r\n", BODY),
+    "chunked twice": raw(b"Transfer-Encoding: chunked, chunked\r\n", chunked(BODY) + SMUGGLED),
+    "chunked behind nothing": raw(b"Transfer-Encoding: , chunked\r\n", chunked(BODY) + SMUGGLED),
+    "chunked in quotes": raw(b'Transfer-Encoding: "chunked"\r\n', chunked(BODY) + SMUGGLED),
+    "chunked in HTTP/1.0": raw(CHUNKED, chunked(BODY) + SMUGGLED).replace(b"HTTP/1.1", b"HTTP/1.0", 1),
+    "chunked in HTTP/1.0 that keeps alive": raw(CHUNKED + b"Connection: keep-alive\r\n", chunked(BODY)).replace(b"/1.1", b"/1.0"),
     "a space before the colon": raw(b"Transfer-Encoding : chunked\r\n", chunked(BODY) + SMUGGLED),
     "a vertical tab before the coding": raw(b"Transfer-Encoding: \x0bchunked\r\n", chunked(BODY) + SMUGGLED),
     "a chunk size that is none": raw(CHUNKED, b"zz\r\n" + BODY + b"\r\n0\r\n\r\n"),
@@ -96,6 +104,7 @@ ODD = {
     "no space after the colon": request(BODY).replace(b"Host: ", b"Host:"),
     "empty lines before": b"\r\n\r\n" + request(BODY),
     "chunked": raw(CHUNKED, chunked(BODY)),
+    "chunked in capitals": raw(b"TRANSFER-ENCODING: \tCHUNKED\r\n", chunked(BODY)),
     "many chunks": raw(CHUNKED, b"".join(b"1\r\n%c\r\n" % byte for byte in BODY) + b"0\r\n\r\n"),
     "a chunk extension": raw(CHUNKED, b'%x;name="value"\r\n%b\r\n0\r\n\r\n' % (N, BODY)),
     "trailers": raw(CHUNKED, b"%x\r\n%b\r\n0\r\nX-Trailer: 1\r\n\r\n" % (N, BODY)),
@@ -128,6 +137,29 @@ def test_requests_may_come_byte_by_byte(run: Run, name: str) -> None:
             caller.send(bytes([byte]))
             await caller.writer.drain()
         assert (await caller.answer()).status == 200
+
+    run(test)
+
+
+@pytest.mark.parametrize("cut", [-1, -5, -20, -N])
+def test_a_chunked_body_may_come_in_several_reads_with_the_next_request_behind_it(run: Run, cut: int) -> None:
+    data = raw(CHUNKED, chunked(BODY))
+
+    async def test(bench: Bench) -> None:
+        caller = await bench.caller()
+        for part in (data[:cut], data[cut:] + request(BODY) + data[:cut], data[cut:]):
+            caller.send(part)
+            await caller.writer.drain()
+            await asyncio.sleep(0.01)  # so that the parts are reads of their own
+        assert [(await caller.answer()).status for _ in range(3)] == [200] * 3
+
+    run(test)
+
+
+def test_a_coding_that_is_not_known_is_named(run: Run) -> None:
+    async def test(bench: Bench) -> None:
+        caller = await bench.send(DOUBTFUL["a coding before chunked"])
+        assert "gzip, chunked" in (await caller.answer()).error()["message"]
 
     run(test)
 

@@ -14,7 +14,8 @@ AGAIN = b" "  # behind the name of a header that came again: no name that arrive
 SINGLE = frozenset({b"host", b"authorization", b"x-api-key"})
 _CREDENTIALS = (b"authorization", b"x-api-key")
 _NOTABLE = frozenset(
-    {b"expect", b"upgrade", b"content-encoding", b"x-request-id", b"origin", b"x-forwarded-for", HOP_HEADER.encode(), AGAIN}
+    {b"expect", b"upgrade", b"content-encoding", b"x-request-id", b"origin", b"x-forwarded-for", HOP_HEADER.encode(),
+     b"transfer-encoding", AGAIN}
 )  # fmt: skip
 _MAX_LAYOUTS = 1_000
 _SANE_ID = re.compile(rb"[\w.:/+=-]{1,128}").fullmatch
@@ -45,6 +46,14 @@ class Layouts(dict[tuple[bytes, ...], Layout]):
         if len(self) < _MAX_LAYOUTS:
             self[names] = layout
         return layout
+
+
+def check_coding(coding: bytes, version: str) -> None:
+    """Of a request's Transfer-Encoding; https://www.rfc-editor.org/rfc/rfc9112#section-6.1"""
+    if version == "1.0":
+        raise Doubtful("HTTP/1.0 has no Transfer-Encoding; send a Content-Length, or HTTP/1.1.")
+    if coding.strip(b" \t").lower() != b"chunked":
+        raise Doubtful(f"Transfer-Encoding {coding[:40].decode('latin-1')!r} is not known here; use chunked alone.")
 
 
 def sane_id(value: bytes) -> bool:

@@ -276,8 +276,11 @@ class ClientConnection(asyncio.Protocol):
         if (name := layout.notable.get(heads.AGAIN)) is not None:
             raise Doubtful(f"The header {name.decode('latin-1').strip()} may be sent once only.")
         value = {name: self._headers[spelled] for name, spelled in layout.notable.items()}
-        if b"expect" in value and not self._is_careful:
-            raise _ReadAnew(0)  # before it is told to continue
+        coding = value.get(b"transfer-encoding")
+        if not self._is_careful and (coding is not None or b"expect" in value):
+            raise _ReadAnew(0)  # where a chunk is cut is not known, and nobody is told to continue without a good look
+        if coding is not None:
+            heads.check_coding(coding, self._parser.get_http_version())
         request.expects = b"expect" in value
         request.offers_upgrade = b"upgrade" in value
         id = value.get(b"x-request-id", b"")

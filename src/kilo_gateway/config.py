@@ -14,6 +14,7 @@ from pathlib import Path
 
 from kilo_gateway.configuration.fields import SETTINGS as SETTINGS
 from kilo_gateway.configuration.fields import Found, flatten
+from kilo_gateway.configuration.surroundings import examine
 from kilo_gateway.configuration.upstreams import from_environment, from_file, proxy_of
 from kilo_gateway.core import crash
 from kilo_gateway.core.brand import ENVIRONMENT_PREFIX, PACKAGE
@@ -24,11 +25,16 @@ from kilo_gateway.upstreams.demo import demo_model_path
 
 def load(config: Path | None = None, data_dir: Path | None = None, flags: Mapping[str, object] | None = None) -> Settings:
     """Raises ConfigurationError. `flags`: setting name -> value, as given on the command line."""
-    environment = dict(os.environ)
-    path = _config_path(config, environment)
-    given = {} if data_dir is None else {"data.dir": str(data_dir)}
-    found = flatten(_read(path), path, environment, {**(flags or {}), **given})
-    return _settings(found, path, environment)
+    return _load(config, data_dir, flags)[0]
+
+
+def load_to_start(
+    config: Path | None = None, data_dir: Path | None = None, flags: Mapping[str, object] | None = None
+) -> Settings:
+    """As `load`; what the settings lead to is looked at as well."""
+    settings, found = _load(config, data_dir, flags)
+    examine(found, settings)
+    return settings
 
 
 def environment_with(libraries: Path) -> dict[str, str] | None:
@@ -37,6 +43,14 @@ def environment_with(libraries: Path) -> dict[str, str] | None:
     if str(libraries) in directories:
         return None
     return {**os.environ, "LD_LIBRARY_PATH": ":".join([*directories, str(libraries)])}
+
+
+def _load(config: Path | None, data_dir: Path | None, flags: Mapping[str, object] | None) -> tuple[Settings, Found]:
+    environment = dict(os.environ)
+    path = _config_path(config, environment)
+    given = {} if data_dir is None else {"data.dir": str(data_dir)}
+    found = flatten(_read(path), path, environment, {**(flags or {}), **given})
+    return _settings(found, path, environment), found
 
 
 def _config_path(config: Path | None, environment: Mapping[str, str]) -> Path | None:

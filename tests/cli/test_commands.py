@@ -188,6 +188,44 @@ def test_a_wrong_configuration_is_told_with_its_place(stopped: Node, text: str, 
         assert "sekret" not in done.stderr
 
 
+@pytest.mark.parametrize("host", ["", "127.0.0.1:3000", "192.0.2.77"])
+def test_an_address_that_cannot_be_listened_on_is_told_with_its_place(stopped: Node, host: str) -> None:
+    stopped.file.write_text(f'[local]\nenabled = false\n[server]\nhost = "{host}"\n')
+    for command in (("config", "check"), ("serve", "--port", "0")):
+        done = stopped.cli(*command)
+        assert (done.returncode, done.stdout) == (78, "")
+        assert done.stderr.startswith(f"kilo-gateway: {stopped.file}:4: server.host: {host!r} cannot be listened on (")
+        assert done.stderr.count("\n") == 1
+    assert stopped.cli("keys", "list").returncode == 0  # listens on nothing
+
+
+def test_an_address_given_on_the_command_line_is_told_as_such(stopped: Node) -> None:
+    done = stopped.cli("serve", "--host", "nonsense:1")
+    assert (done.returncode, done.stderr.partition(" cannot")[0]) == (78, "kilo-gateway: command line: server.host: 'nonsense:1'")
+
+
+def test_certificates_that_cannot_be_used_are_told(stopped: Node) -> None:
+    (stopped.root / "empty").touch()
+    (stopped.root / "garbage").write_text("-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n")
+    for name in ("missing", "empty", "garbage", "."):
+        stopped.environment["SSL_CERT_FILE"] = str(stopped.root / name)
+        for command in (("config", "check"), ("serve", "--port", "0")):
+            done = stopped.cli(*command)
+            assert (done.returncode, done.stdout) == (78, "")
+            assert done.stderr.startswith(f"kilo-gateway: SSL_CERT_FILE: {stopped.root / name} cannot be used (")
+
+
+def test_a_model_file_that_is_not_there_is_told_with_its_place(stopped: Node) -> None:
+    for path in (stopped.root / "no.gguf", stopped.root):
+        stopped.file.write_text(f'[local]\npath = "{path}"\n')
+        for command in (("config", "check"), ("serve", "--port", "0")):
+            done = stopped.cli(*command)
+            assert (done.returncode, done.stdout) == (78, "")
+            assert done.stderr.startswith(f"kilo-gateway: {stopped.file}:2: local.path: {path} cannot be read (")
+    stopped.file.write_text(f'[local]\nenabled = false\npath = "{stopped.root / "no.gguf"}"\n')
+    assert stopped.cli("config", "check").returncode == 0
+
+
 def test_a_configuration_that_is_not_there_is_told(stopped: Node) -> None:
     stopped.file.unlink()
     done = stopped.cli("serve")

@@ -1,4 +1,4 @@
-"""An upstream that is this gateway itself is recognised, however its address is written."""
+"""The address to listen on: what can be one, and that an upstream there is recognised, however it is written."""
 
 import socket
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from kilo_gateway import config
+from kilo_gateway.configuration.listener import obstacle
 
 
 def address_of_this_machine() -> str:
@@ -53,3 +54,16 @@ def test_any_other_upstream_stays(tmp_path: Path, host: str, base_url: str) -> N
 
 def test_a_port_that_is_not_known_yet_is_nobodys(tmp_path: Path) -> None:
     assert not is_skipped(tmp_path, "0.0.0.0", "http://127.0.0.1:80/v1", port=0)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost", "127.0.0.2", address_of_this_machine()])
+def test_an_address_of_this_machine_can_be_listened_on(host: str) -> None:
+    assert obstacle(host) == ""
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["", " ", "*", "http://127.0.0.1", "127.0.0.1:3000", "192.0.2.77", "no.such.host.invalid", "[::1]", "::zz", "a\0b", "x" * 80, "\ud800"],
+)
+def test_what_is_no_address_of_this_machine_cannot_be_listened_on(host: str) -> None:
+    assert obstacle(host)

@@ -14,6 +14,18 @@ def family_of(host: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
+def obstacle(host: str) -> str:
+    """Why nothing can listen there; nothing when it can. Whether a port is free there is another question."""
+    try:
+        with socket.socket(family_of(host), socket.SOCK_STREAM) as probe:
+            probe.bind((host, 0))
+    except OSError as error:
+        return error.strerror or str(error)
+    except (ValueError, TypeError):  # not to be encoded; a zero in it
+        return "this is no name"
+    return "" if host else "it is empty"  # which would be all addresses
+
+
 def leads_back(origin: Origin, server: ServerSettings) -> bool:
     """Whether requests sent there would arrive here. A name is looked up only where the port is the same."""
     if origin.port != server.port or not server.port:
@@ -43,7 +55,7 @@ def _is_of_this_machine(address: Address) -> bool:
 def _addresses(host: str, family: socket.AddressFamily) -> set[Address]:
     try:
         found = socket.getaddrinfo(host, None, family, socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
+    except (OSError, ValueError, TypeError):
         return set()
     return {_unmapped(ip_address(str(info[4][0]))) for info in found}
 

@@ -4,7 +4,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from kilo_gateway.cli.work import show as printing
-from kilo_gateway.cli.work.settings import settings_for
+from kilo_gateway.cli.work.settings import settings_for, settings_to_start
 from kilo_gateway.core import crash
 from kilo_gateway.core.money import PICO_PER_USD
 from kilo_gateway.core.settings import ModelSettings, Settings, UpstreamSettings
@@ -13,7 +13,7 @@ _MTOK = 1_000_000
 
 
 def check(json: bool, config: Path | None, data_dir: Path | None) -> None:
-    settings = settings_for(config, data_dir)
+    settings = settings_to_start(config, data_dir)
     if json:
         printing.as_json({"ok": True, "file": settings.config_file and str(settings.config_file), "notes": settings.notes})
         return

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kilo_gateway.cli.options import Failure
-from kilo_gateway.cli.work.settings import settings_for
+from kilo_gateway.cli.work.settings import settings_to_start
 from kilo_gateway.config import environment_with
 from kilo_gateway.core.settings import ConfigurationError
 from kilo_gateway.processes import openmp
@@ -14,7 +14,7 @@ from kilo_gateway.upstreams import demo
 
 
 def serve(config: Path | None, data_dir: Path | None, flags: Mapping[str, object]) -> None:
-    settings = settings_for(config, data_dir, flags)
+    settings = settings_to_start(config, data_dir, flags)
     if settings.local.enabled and demo.can_run():
         openmp.ensure(environment_with)
     try:

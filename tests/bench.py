@@ -187,7 +187,7 @@ class Bench:
         self.router = Preference(dialects)
         pipeline = Pipeline(
             Snapshots(Snapshot(self.snapshot(self.first.port), PEPPER)), self.limits, dialects, self.router, self.leases, self.journal,
-            self.meters, self.clock, lambda: 1_700_000_000_000, GenerationIds(1),
+            self.meters, self.clock, lambda: 1_700_000_000_000, GenerationIds(1).new,
         )  # fmt: skip
         pool = Pool(GuardedDialer(loop, lambda: upstream_context(self.wishes.ca_file), None))
         return Gateway(

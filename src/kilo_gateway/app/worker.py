@@ -56,7 +56,7 @@ def build_worker(
     journal = Journal(files.journal, name, crash.crash_point(crash_at))
     pipeline = Pipeline(
         snapshots, limits, dialects, Preference(dialects), MeteredLeases(), journal, meters, time.monotonic, wall_ms,
-        GenerationIds(secrets.randbits(45)),
+        GenerationIds(secrets.randbits(45)).new,
     )  # fmt: skip
 
     def count_and_report(event: str, **facts: object) -> None:

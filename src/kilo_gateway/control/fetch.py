@@ -23,7 +23,7 @@ class _Answer:
         self.connection = connection
         connection.send(self, self._message, b"")
 
-    def on_head(self, head: Head) -> None:
+    def on_head(self, head: Head, lines: bytes) -> None:
         self._status = head.status
 
     def on_payload(self, payload: bytes) -> None:

@@ -59,10 +59,12 @@ class Exchange(Struct):
 
     def next_endpoint(self) -> Endpoint | None:
         """The endpoint to try now, noted as an attempt; None when no more may be tried."""
-        if not self.has_next():
+        attempts, order = self.attempts, self.decision.order
+        tried = len(attempts)
+        if tried == MAX_ATTEMPTS or tried == len(order):
             return None
-        endpoint = self.decision.order[len(self.attempts)]
-        self.attempts.append(Attempt(endpoint))
+        endpoint = order[tried]
+        attempts.append(Attempt(endpoint))
         return endpoint
 
     def attempt_failed(self, error: UpstreamError) -> None:

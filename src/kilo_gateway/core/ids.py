@@ -14,15 +14,19 @@ class GenerationIds:
 
     def __init__(self, seed: int) -> None:
         self._process = _base32(seed & (1 << _PROCESS_BITS) - 1, 9)
-        self._ms = -1
+        self._ms = self._second = -1
+        self._early = ""
         self._prefix = ""
         self._count = -1
         self._middle = ""
 
-    def __call__(self, at_ms: int) -> str:
+    def new(self, at_ms: int) -> str:
         if at_ms != self._ms:
             self._ms = at_ms
-            self._prefix = f"gen-{_base32(at_ms, 10)}{self._process}"
+            if at_ms >> 10 != self._second:
+                self._second = at_ms >> 10
+                self._early = _base32(at_ms >> 10, 8)
+            self._prefix = f"gen-{self._early}{_PAIRS[at_ms & 1023]}{self._process}"
         self._count = count = (self._count + 1) & (1 << _COUNTER_BITS) - 1
         low = count & 1023
         if low == 0:

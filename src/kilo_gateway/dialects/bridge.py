@@ -27,8 +27,7 @@ class Bridge:
             return f"the local demo model cannot call tools. {endpoint.cure}"
         return ""
 
-    def shape(self, call: Call, endpoint: Endpoint) -> bytes:
-        return openai_chat.splice(call, endpoint)
+    shape = staticmethod(openai_chat.splice)
 
     def translator(self, call: Call, endpoint: Endpoint, content_type: bytes) -> Translator:
         """Raises BadAnswer when the answer is not of the kind that was asked for."""

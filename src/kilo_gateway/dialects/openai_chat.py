@@ -267,7 +267,7 @@ def _error_object(error: GatewayError) -> dict[str, object]:
 
 
 def _dollars(cost: money.Nanos | None) -> bytes:
-    return b"null" if cost is None else repr(money.usd(cost)).encode()
+    return b"null" if cost is None else money.usd_text(cost).encode()
 
 
 def _with_usage(asked: Raw) -> Raw:

@@ -23,12 +23,12 @@ from kilo_gateway.core.errors import (
     UpstreamRefused,
 )
 from kilo_gateway.core.exchange import ENDED, HEADERS, RELAYING, SENT, Exchange
-from kilo_gateway.core.money import NANO_PER_USD
+from kilo_gateway.core.money import usd_text
 from kilo_gateway.core.pipeline import Pipeline
 from kilo_gateway.core.types import Endpoint, Outcome
 from kilo_gateway.dialects import openai_chat
 from kilo_gateway.http import answers, wire
-from kilo_gateway.http.patience import COMMENT, Phase, Wait, first_look_s, next_step
+from kilo_gateway.http.patience import ANSWER, COMMENT, CONNECT, IDLE, Phase, Wait, first_look_s, next_step
 from kilo_gateway.http.upstream import Pool, UpstreamConnection, defect
 from kilo_gateway.http.wire import Head
 
@@ -54,7 +54,7 @@ class Client(Protocol):
 class Forward:
     __slots__ = (
         "_boot_timer", "_client", "_comments", "_connection", "_dial", "_endpoint", "_exchange", "_feed",
-        "_has_begun", "_has_head", "_head", "_is_booting", "_is_chunking", "_is_gathering", "_is_paused",
+        "_has_begun", "_has_head", "_head", "_head_lines", "_is_booting", "_is_chunking", "_is_gathering", "_is_paused",
         "_is_pooled", "_phase", "_pipeline", "_pool", "_refusal", "_write",
     )  # fmt: skip
 
@@ -73,11 +73,11 @@ class Forward:
         self._has_head = False  # the caller has the answer's head, perhaps only comments after it
         self._is_paused = self._is_pooled = self._is_booting = False
         self._endpoint: Endpoint
-        self._phase = Phase.CONNECT
+        self._phase: Phase = CONNECT
         self._comments = 0  # sent during this wait
         self._feed: Callable[[bytes], bytes]
         self._head: Head
-        self._refusal = b""
+        self._refusal = self._head_lines = b""
 
     # What the caller's side tells
 
@@ -139,7 +139,7 @@ class Forward:
         else:
             self._send(connection)
 
-    def on_head(self, head: Head) -> None:
+    def on_head(self, head: Head, lines: bytes) -> None:
         exchange = self._exchange
         exchange.state = HEADERS
         self._head = head
@@ -149,8 +149,9 @@ class Forward:
             self._feed = translator.feed
         else:
             self._feed = self._keep_refusal
+            self._head_lines = lines
         if self._is_gathering:
-            self._wait(Phase.IDLE)
+            self._wait(IDLE)
 
     def on_payload(self, payload: bytes) -> None:
         out = self._feed(payload)
@@ -183,7 +184,7 @@ class Forward:
             self._write(self._framed(rest) + self._last_frame())
         else:
             cost = translator.cost
-            told = b"" if cost is None else b"x-kilo-cost-usd: %d.%09d\r\n" % divmod(cost, NANO_PER_USD)
+            told = b"" if cost is None else b"x-kilo-cost-usd: %b\r\n" % usd_text(cost).encode()
             self._write(b"%b%bContent-Length: %d\r\n\r\n%b" % (self._answer_head(), told, len(rest), rest))
         self._client.answered()
 
@@ -202,7 +203,7 @@ class Forward:
         elif self._is_pooled and exchange.state is SENT and isinstance(error, Truncated):
             self._connect()  # the upstream had closed the idle connection; it has not seen this request
         elif self._is_loading(error):
-            self._wait(Phase.ANSWER)
+            self._wait(ANSWER)
             self._is_booting = True
             self._boot_timer = asyncio.get_running_loop().call_later(BOOT_RETRY_S, self._connect)
         else:
@@ -230,7 +231,7 @@ class Forward:
     def _connect(self) -> None:
         self._is_pooled = False
         self._boot_timer = None
-        self._wait(Phase.CONNECT)
+        self._wait(CONNECT)
         self._dial = self._pool.dial(self._endpoint.origin, self)
 
     def _send(self, connection: UpstreamConnection) -> None:
@@ -245,7 +246,7 @@ class Forward:
         self._connection = connection
         exchange.state = SENT
         self._refusal = b""
-        self._wait(Phase.ANSWER)
+        self._wait(ANSWER)
         connection.send(self, head, body)
         if exchange.overhead_us < 0:
             exchange.overhead_us = int((self._pipeline.clock() - exchange.started) * 1e6)
@@ -255,7 +256,7 @@ class Forward:
     def _begin(self, out: bytes) -> None:
         self._has_begun = True
         self._exchange.state = RELAYING
-        self._wait(Phase.IDLE)
+        self._wait(IDLE)
         if self._has_head:
             self._write(self._framed(out))
         else:
@@ -285,12 +286,16 @@ class Forward:
 
     def _wait(self, phase: Phase) -> None:
         """While a local model loads, all attempts to reach it are one wait."""
-        if self._is_booting and phase is not Phase.IDLE:
-            return
+        patience = self._endpoint.patience
         client = self._client
-        self._phase, self._comments = phase, 0
+        if phase is IDLE:
+            client.patience_s = patience.idle_s
+        elif self._is_booting:
+            return
+        else:
+            client.patience_s = first_look_s(phase, patience, is_stream=not self._is_gathering)
         client.is_fresh = True
-        client.patience_s = first_look_s(phase, self._endpoint.patience, is_stream=not self._is_gathering)
+        self._phase, self._comments = phase, 0
 
     def _keep_refusal(self, data: bytes) -> bytes:
         if len(self._refusal) < MAX_REFUSAL_BYTES:
@@ -298,7 +303,7 @@ class Forward:
         return b""
 
     def _refused(self) -> Exception:
-        retry_after = wire.header(self._head, b"retry-after")
+        retry_after = wire.header(self._head_lines, b"retry-after")
         return self._pipeline.dialects.refused(self._endpoint, self._head.status, self._refusal, retry_after)
 
     # What the caller gets

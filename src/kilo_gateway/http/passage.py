@@ -91,9 +91,9 @@ class Passage:
             self._connection = connection
             connection.send(self, *self._message)
 
-    def on_head(self, head: Head) -> None:
+    def on_head(self, head: Head, lines: bytes) -> None:
         self._has_begun = True
-        status, *headers = head.lines[:-2].split(b"\r\n")
+        status, *headers = lines[:-2].split(b"\r\n")
         kept = [line for line in headers if line.partition(b":")[0].lower() not in _HOP_BY_HOP]
         self._is_framed = False
         if head.content_length is not None:

@@ -21,20 +21,21 @@ class Receiver(Protocol):
     """What becomes of an answer. After on_end or on_lost the connection says no more."""
 
     def on_connected(self, connection: "UpstreamConnection") -> None: ...
-    def on_head(self, head: Head) -> None: ...
+    def on_head(self, head: Head, lines: bytes) -> None: ...
     def on_payload(self, payload: bytes) -> None: ...
     def on_end(self) -> None: ...
     def on_lost(self, error: UpstreamError) -> None: ...
 
 
 class UpstreamConnection(asyncio.Protocol):
-    __slots__ = ("_body", "_early", "_head", "_is_paused", "_receiver", "idle_round", "origin", "pool", "transport")
+    __slots__ = ("_body", "_early", "_head", "_is_paused", "_receiver", "idle", "idle_round", "origin", "pool", "transport")
 
     transport: asyncio.Transport
 
     def __init__(self, pool: "Pool", origin: Origin) -> None:
         self.pool = pool
         self.origin = origin
+        self.idle = pool.idle_at(origin)  # where it rests
         self.idle_round = -1  # never pooled yet
         self._receiver: Receiver | None = None
         self._head: Head | None = None
@@ -81,9 +82,10 @@ class UpstreamConnection(asyncio.Protocol):
         try:
             body = self._body
             if body is None:
-                body, data = self._read_head(data, receiver)
-                if body is None:
-                    return
+                found = self._read_head(data)
+                if found is not None:
+                    self._begin(receiver, *found)
+                return
             if data:
                 try:
                     payload = body.feed(data)
@@ -111,19 +113,28 @@ class UpstreamConnection(asyncio.Protocol):
         else:
             receiver.on_lost(Truncated("the upstream closed the connection before its answer was complete"))
 
-    def _read_head(self, data: bytes, receiver: Receiver) -> tuple[Body | None, bytes]:
-        """The body machine and the first body bytes, once there is a final head. 1xx heads are passed over."""
-        data = self._early + data
+    def _read_head(self, data: bytes) -> tuple[Head, bytes, bytes] | None:
+        """The final head, once it is there, its lines and the first body bytes. 1xx heads are passed over."""
+        if self._early:
+            data = self._early + data
         while (found := read_head(data)) is not None:
-            head, data = found
-            if head.status >= 200:
+            if found[0].status >= 200:
                 self._early = b""
-                self._head = head
-                self._body = body_of(head)
-                receiver.on_head(head)
-                return self._body, data
+                self._head = found[0]
+                return found
+            data = found[2]
         self._early = data
-        return None, b""
+        return None
+
+    def _begin(self, receiver: Receiver, head: Head, lines: bytes, data: bytes) -> None:
+        receiver.on_head(head, lines)
+        if head.content_length == len(data) and data and not head.is_chunked:  # whole: nothing to count
+            receiver.on_payload(data)
+            if self._receiver is receiver:
+                self._finish(receiver)
+        else:
+            self._body = body_of(head)
+            self.data_received(data)
 
     def _deliver_before(self, error: UpstreamError, receiver: Receiver) -> None:
         """What was whole before the framing broke."""
@@ -175,6 +186,9 @@ class Pool:
         self._idle: defaultdict[Origin, deque[UpstreamConnection]] = defaultdict(deque)
         self._round = 0
 
+    def idle_at(self, origin: Origin) -> "deque[UpstreamConnection]":
+        return self._idle[origin]
+
     def take(self, origin: Origin) -> UpstreamConnection | None:
         idle = self._idle[origin]
         while idle:
@@ -184,7 +198,7 @@ class Pool:
         return None
 
     def give_back(self, connection: UpstreamConnection) -> None:
-        idle = self._idle[connection.origin]
+        idle = connection.idle
         if len(idle) >= MAX_IDLE:
             connection.transport.close()
             return
@@ -194,9 +208,8 @@ class Pool:
         idle.append(connection)
 
     def forget(self, connection: UpstreamConnection) -> None:
-        idle = self._idle[connection.origin]
-        if connection in idle:
-            idle.remove(connection)
+        if connection in connection.idle:
+            connection.idle.remove(connection)
 
     def dial(self, origin: Origin, receiver: Receiver) -> asyncio.Task[None]:
         """Connects and tells the receiver, once. Cancelling the task is how a receiver stops waiting."""

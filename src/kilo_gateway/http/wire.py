@@ -4,6 +4,7 @@ A body machine has `feed(data) -> payload` and `is_done`; it does not care where
 """
 
 import re
+from functools import lru_cache
 from typing import Protocol
 
 from msgspec import Struct
@@ -19,24 +20,28 @@ MAX_HEAD_BYTES = 64 * 1024
 MAX_LINE_BYTES = 4 * 1024
 
 
-class Head(Struct):
+class Head(Struct, frozen=True):
     status: int
     content_type: bytes  # in lower case
     content_length: int | None
     is_chunked: bool
     keeps_alive: bool
-    lines: bytes  # as they came
 
 
-def read_head(data: bytes) -> tuple[Head, bytes] | None:
-    """The head and the bytes after it, or None while it is incomplete."""
+def read_head(data: bytes) -> tuple[Head, bytes, bytes] | None:
+    """The head, its lines as they came, and the bytes after it; None while it is incomplete."""
     end = data.find(b"\r\n\r\n")
     if end < 0:
         if len(data) > MAX_HEAD_BYTES:
             raise BadAnswer("the answer's head does not end")
         return None
     lines = data[: end + 2]
-    found = _FIELDS(lines.lower())
+    return _head(lines[:12], tuple(_FIELDS(lines.lower()))), lines, data[end + 4 :]
+
+
+@lru_cache(maxsize=512)
+def _head(status: bytes, found: tuple[tuple[bytes, bytes], ...]) -> Head:
+    """Remembered: in what concerns its framing an upstream's answers are alike, above all those that come in chunks."""
     fields = dict(found)
     length = fields.get(b"content-length")
     if len(found) != len(fields) and len(set(found)) != len(fields):
@@ -44,17 +49,15 @@ def read_head(data: bytes) -> tuple[Head, bytes] | None:
     if fields.get(b"content-encoding", b"identity") != b"identity":
         raise BadAnswer("the answer is compressed although identity was asked for")
     try:
-        head = Head(
-            int(lines[9:12]),
+        return Head(
+            int(status[9:12]),
             fields.get(b"content-type", b"application/octet-stream"),
             None if length is None else _whole(length),
             fields.get(b"transfer-encoding") == b"chunked",
-            fields.get(b"connection") != b"close" and lines[:8] == b"HTTP/1.1",
-            lines,
+            fields.get(b"connection") != b"close" and status[:8] == b"HTTP/1.1",
         )
     except ValueError as error:
-        raise BadAnswer(f"the answer's head cannot be read: {lines[:80]!r}") from error
-    return head, data[end + 4 :]
+        raise BadAnswer(f"the answer's head cannot be read: {status!r} {found!r:.80}") from error
 
 
 class Body(Protocol):
@@ -70,9 +73,9 @@ def _whole(number: bytes) -> int:
     return int(number)
 
 
-def header(head: Head, name: bytes) -> str:
+def header(lines: bytes, name: bytes) -> str:
     """A header's value, for those few that are read once in a while. `name` in lower case."""
-    found = re.search(rb"\r\n" + re.escape(name) + rb":[ \t]*([^\r]*)", head.lines, re.IGNORECASE)
+    found = re.search(rb"\r\n" + re.escape(name) + rb":[ \t]*([^\r]*)", lines, re.IGNORECASE)
     return found[1].decode("latin-1").strip() if found else ""
 
 

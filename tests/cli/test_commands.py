@@ -43,6 +43,13 @@ def test_every_command_explains_itself(tmp_path: Path, command: tuple[str, ...])
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("command", [each for each in COMMANDS if each not in ((), ("keys",), ("models",), ("config",), ("local",))], ids=" ".join)
+def test_every_command_takes_a_configuration_and_a_data_directory(tmp_path: Path, command: tuple[str, ...]) -> None:
+    done = run_cli(*command, "--config", str(tmp_path / "c.toml"), "--data-dir", str(tmp_path / "d"), "--help", env=environment(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--config" in done.stdout and "--data-dir" in done.stdout
+
+
 def test_help_does_not_load_what_commands_need(tmp_path: Path) -> None:
     env = environment(tmp_path) | {"PYTHONPROFILEIMPORTTIME": "1"}
     loaded = run_cli("--help", env=env).stderr
@@ -60,6 +67,7 @@ def test_the_version_is_told(tmp_path: Path) -> None:
     assert VERSION in run_cli("version", env=env).stdout
     assert run_cli("--version", env=env).stdout == run_cli("version", env=env).stdout
     assert json.loads(run_cli("version", "--json", env=env).stdout) == {"version": VERSION}
+    assert VERSION in run_cli("version", "--config", str(tmp_path / "none.toml"), "--data-dir", str(tmp_path), env=env).stdout
 
 
 def test_a_key_is_made_listed_and_revoked(node: Node) -> None:

@@ -7,6 +7,8 @@ from tests.bench import Bench, Run
 from tests.caller import KEY, PATH, asking, request
 from tests.chaos import STREAM, says
 
+from kilo_gateway.http.incoming import Chunks, Request
+
 BODY = asking("mock/one")
 N = len(BODY)
 SMUGGLED = b"GET /health HTTP/1.1\r\nHost: smuggled\r\n\r\n"
@@ -354,6 +356,65 @@ def test_more_than_64_kb_of_headers_are_too_much(run: Run, size: int, shape: byt
         assert await caller.is_closed()
 
     run(test)
+
+
+EXTENDED = b"".join(b"1;%b\r\n%c\r\n" % (b"x" * 300, byte) for byte in BODY)
+TINY = b"".join(b"1\r\n%c\r\n" % byte for byte in asking("mock/one", padding="x" * 100_000))
+FRAMED = {
+    "a long extension": b"%x;%b\r\n%b\r\n0\r\n\r\n" % (N, b"x" * 200_000, BODY),
+    "a long extension without end": b"%x;%b" % (N, b"x" * 200_000),
+    "a long extension of the last chunk": b"%x\r\n%b\r\n0;%b\r\n\r\n" % (N, BODY, b"x" * 200_000),
+    "many extensions": EXTENDED * 6 + b"0\r\n\r\n",
+    "a long trailer": b"%x\r\n%b\r\n0\r\nX: %b\r\n\r\n" % (N, BODY, b"x" * 200_000),
+    "a trailer with a long name": b"%x\r\n%b\r\n0\r\n%b" % (N, BODY, b"x" * 200_000),
+    "many trailers": b"%x\r\n%b\r\n0\r\n%b\r\n" % (N, BODY, b"X: y\r\n" * 30_000),
+    "many zeros": b"%b%x\r\n%b\r\n0\r\n\r\n" % (b"0" * 200_000, N, BODY),
+    "an extension behind many small chunks": TINY + b"0;%b\r\n\r\n" % (b"x" * 200_000),
+}
+
+
+@pytest.mark.parametrize("name", FRAMED)
+@pytest.mark.parametrize("is_second", [False, True])
+def test_chunks_with_more_framing_than_body_are_refused(run: Run, name: str, is_second: bool) -> None:
+    async def test(bench: Bench) -> None:
+        caller = await bench.caller()
+        if is_second:
+            caller.send(raw(CHUNKED, chunked(BODY)))
+            assert (await caller.answer()).status == 200
+        caller.send(raw(CHUNKED, FRAMED[name]))
+        answer = await caller.answer()
+        assert (answer.status, answer.headers["connection"]) in {(431, "close"), (400, "close")}
+        assert await caller.is_closed()
+        assert len(bench.first.received) == is_second
+
+    run(test)
+
+
+FAIRLY_FRAMED = {
+    "one byte a chunk": TINY + b"0\r\n\r\n",
+    "short extensions": b"".join(b"1;a=b\r\n%c\r\n" % byte for byte in LARGE[:1000]) + b"%x\r\n%b\r\n0\r\n\r\n" % (len(LARGE) - 1000, LARGE[1000:]),
+    "a signature a chunk": b"".join(b"%x;s=%b\r\n%b\r\n" % (len(LARGE[n : n + 65536]), b"f" * 64, LARGE[n : n + 65536]) for n in range(0, len(LARGE), 65536)) + b"0\r\n\r\n",
+    "some trailers": chunked(BODY)[:-2] + b"X: %b\r\n" % (b"x" * 1000) * 30 + b"\r\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAIRLY_FRAMED)
+def test_chunks_with_fair_framing_are_served(run: Run, name: str) -> None:
+    async def test(bench: Bench) -> None:
+        caller = await bench.send(raw(CHUNKED, FAIRLY_FRAMED[name]))
+        assert (await caller.answer()).status == 200
+
+    run(test)
+
+
+def test_a_body_in_tiny_chunks_takes_no_more_memory_than_it_has_bytes() -> None:
+    coming, chunks = Request(), Chunks()
+    for _ in range(1000):
+        coming.parts += [b"ab"] * 100
+        coming.size += 200
+        assert chunks.take(coming, 700)
+    assert len(coming.parts) == 1000
+    assert b"".join(coming.parts) == b"ab" * 100_000
 
 
 def test_a_long_path_is_too_long(run: Run) -> None:

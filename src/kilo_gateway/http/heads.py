@@ -12,9 +12,11 @@ from kilo_gateway.core.errors import BadRequest
 
 AGAIN = b" "  # behind the name of a header that came again: no name that arrives has one
 SINGLE = frozenset({b"host", b"authorization", b"x-api-key"})
+FORWARDED = b"x-forwarded-for"  # may come in several lines, which count as one
+ODD = frozenset({AGAIN, b"expect", b"transfer-encoding"})  # in `Layout.notable`: has to be read carefully
 _CREDENTIALS = (b"authorization", b"x-api-key")
 _NOTABLE = frozenset(
-    {b"expect", b"upgrade", b"content-encoding", b"x-request-id", b"origin", b"x-forwarded-for", HOP_HEADER.encode(),
+    {b"expect", b"upgrade", b"content-encoding", b"x-request-id", b"origin", FORWARDED, HOP_HEADER.encode(),
      b"transfer-encoding", AGAIN}
 )  # fmt: skip
 _MAX_LAYOUTS = 1_000
@@ -24,7 +26,7 @@ _SANE_ID = re.compile(rb"[\w.:/+=-]{1,128}").fullmatch
 class Layout(Struct):
     """Names as spelled: of the header with the credential, and of Content-Length; `notable`: in lower case -> as spelled.
 
-    AGAIN is notable where one of SINGLE is there twice.
+    AGAIN is notable where one of SINGLE, or FORWARDED, is there in two spellings.
     """
 
     credential: bytes
@@ -64,7 +66,7 @@ def _layout(names: tuple[bytes, ...]) -> Layout:
     spelled: dict[bytes, bytes] = {}
     for name in names:
         plain = name.lower().removesuffix(AGAIN)
-        if spelled.setdefault(plain, name) is not name and plain in SINGLE:
+        if spelled.setdefault(plain, name) is not name and (plain in SINGLE or plain == FORWARDED):
             spelled[AGAIN] = name
     credential = next((spelled[name] for name in _CREDENTIALS if name in spelled), b"")
     length = spelled.get(b"content-length", b"")

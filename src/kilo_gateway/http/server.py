@@ -10,6 +10,7 @@ looked at. What is not one plain request in a read is read anew and carefully, a
 import asyncio
 import re
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol, cast
 
 import httptools
@@ -29,10 +30,11 @@ from kilo_gateway.core.errors import (
 from kilo_gateway.core.exchange import Caller
 from kilo_gateway.core.ports import CallerDialect
 from kilo_gateway.http import answers, heads, incoming, paths, unpack
+from kilo_gateway.http.careful import CarefulParser, ReadAnew
 from kilo_gateway.http.forward import Forward
 from kilo_gateway.http.gateway import Gateway
 from kilo_gateway.http.heads import Doubtful
-from kilo_gateway.http.incoming import MAX_BODY_BYTES, MAX_HEAD_BYTES, MAX_HEADERS, MAX_TARGET_BYTES, Request
+from kilo_gateway.http.incoming import MAX_BODY_BYTES, MAX_HEAD_BYTES, MAX_HEADERS, MAX_TARGET_BYTES, Chunks, Request
 from kilo_gateway.http.passage import Passage
 from kilo_gateway.http.unpack import Unpacking
 from kilo_gateway.http.upstream import HIGH_WATER_BYTES
@@ -44,7 +46,6 @@ BODY_SIGN_BYTES = 10 * 1024  # of a request body in `body_s` are a sign of life
 _UPGRADE = re.compile(rb"\r\nupgrade[ \t]*:", re.IGNORECASE)
 _INFERENCE_METHODS = "POST, OPTIONS"
 _LINE_FEED = ord("\n")
-_FORWARDED = b"x-forwarded-for"
 
 
 class Active(Protocol):
@@ -58,20 +59,12 @@ class Active(Protocol):
     def silent(self, seconds: float) -> None: ...
 
 
-class _ReadAnew(Exception):
-    """Ends the parser's work from inside: what begins at `at` of this read has to be read carefully."""
-
-    def __init__(self, at: int) -> None:
-        super().__init__(at)
-        self.at = at
-
-
 class ClientConnection(asyncio.Protocol):
     __slots__ = (
         "_active", "_data", "_gateway", "_head_bytes", "_headers", "_is_careful", "_is_choked", "_is_in_head",
         "_is_looping", "_is_new", "_is_old", "_is_over", "_is_receiving", "_parser", "_piece", "_request", "_served",
-        "_transport", "_waiting", "_waiting_bytes", "head_lines", "is_chunking", "is_fresh", "on_header",
-        "patience_s", "write",
+        "_transport", "_waiting", "_waiting_bytes", "head_lines", "is_chunked", "is_chunking", "is_fresh",
+        "on_header", "patience_s", "write",
     )  # fmt: skip
 
     def __init__(self, gateway: Gateway) -> None:
@@ -86,12 +79,12 @@ class ClientConnection(asyncio.Protocol):
         self._is_old: bool | None = None  # HTTP/1.0: the connection's first request says it
         self._request = self._served = Request()  # the one that comes in, the one that is answered
         self._headers: dict[bytes, bytes] = {}
-        self._is_careful = bool(gateway.trusted_proxies)  # then each X-Forwarded-For counts
-        # Called by httptools. Of a repeated header the first stays.
-        self.on_header = self._add_header if self._is_careful else self._headers.setdefault
-        self._parser = httptools.HttpRequestParser(self)
+        self._is_careful = False
+        self.on_header: Callable[[bytes, bytes], object] = self._headers.setdefault  # for httptools: the first stays
+        self._parser: httptools.HttpRequestParser | CarefulParser = httptools.HttpRequestParser(self)
         self.head_lines = b""  # for the head of the answer
         self.is_chunking = True
+        self.is_chunked = False  # a request's body was
         self.is_fresh = True
         self.patience_s = gateway.times.idle_s
 
@@ -113,7 +106,7 @@ class ClientConnection(asyncio.Protocol):
             self._pass_over_upgrade(data)
             return
         except httptools.HttpParserCallbackError as error:
-            if not isinstance(error.__context__, _ReadAnew):
+            if not isinstance(error.__context__, ReadAnew):
                 raise error.__context__ or error from None  # a defect of ours, not the caller's
             self._read_carefully(data[error.__context__.at :])
             return
@@ -196,7 +189,7 @@ class ClientConnection(asyncio.Protocol):
             if not self._is_new:
                 ends_at = self._piece
             elif not self._is_plain():
-                raise _ReadAnew(0)
+                raise ReadAnew(0)
         self._is_new = False
         if self._is_old:
             request.is_chunking = request.keeps_alive = False
@@ -207,7 +200,7 @@ class ClientConnection(asyncio.Protocol):
         else:
             self._serve(request)
         if ends_at and ends_at < len(self._data):
-            raise _ReadAnew(ends_at)
+            raise ReadAnew(ends_at)
 
     # Reading
 
@@ -242,8 +235,16 @@ class ClientConnection(asyncio.Protocol):
         """From here on. `data` begins a request."""
         self._is_careful = True
         self.on_header = self._add_header
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser = CarefulParser(self)
         self.data_received(data)
+
+    def on_piece(self, size: int) -> bool:
+        """Called by the careful parser."""
+        request = self._request
+        is_in_body = self._is_receiving and not self._is_in_head
+        if is_in_body and request.chunks is not None and not request.chunks.take(request, size):
+            self._refuse_and_close(request.refusal or incoming.framing_too_large())
+        return not self._is_over
 
     # Heads
 
@@ -273,14 +274,15 @@ class ClientConnection(asyncio.Protocol):
 
     def _note(self, request: Request, layout: heads.Layout) -> None:
         """The headers that are seldom there."""
-        if (name := layout.notable.get(heads.AGAIN)) is not None:
-            raise Doubtful(f"The header {name.decode('latin-1').strip()} may be sent once only.")
         value = {name: self._headers[spelled] for name, spelled in layout.notable.items()}
-        coding = value.get(b"transfer-encoding")
-        if not self._is_careful and (coding is not None or b"expect" in value):
-            raise _ReadAnew(0)  # where a chunk is cut is not known, and nobody is told to continue without a good look
-        if coding is not None:
-            heads.check_coding(coding, self._parser.get_http_version())
+        if b"transfer-encoding" in value:
+            heads.check_coding(value[b"transfer-encoding"], self._parser.get_http_version())
+            request.chunks, self.is_chunked = Chunks(), True
+        if not self._is_careful and not heads.ODD.isdisjoint(value):
+            raise ReadAnew(0)
+        if heads.AGAIN in value:
+            name = layout.notable[heads.AGAIN].decode("latin-1").strip()
+            raise Doubtful(f"The header {name} may be sent once only.")
         request.expects = b"expect" in value
         request.offers_upgrade = b"upgrade" in value
         id = value.get(b"x-request-id", b"")
@@ -315,7 +317,7 @@ class ClientConnection(asyncio.Protocol):
         """An offer to speak something else (curl --http2): the parser would take the body for that, so it is read anew."""
         plain, count = _UPGRADE.subn(b"\r\nx-not-upgraded:", data, count=1)
         if count:
-            self._parser = httptools.HttpRequestParser(self)
+            self._parser = CarefulParser(self) if self._is_careful else httptools.HttpRequestParser(self)
             self.data_received(plain)
         else:
             self._refuse_and_close(BadRequest("Upgrade is not served here."))
@@ -338,7 +340,7 @@ class ClientConnection(asyncio.Protocol):
         headers, plain = self._headers, name.lower()
         if not self._is_in_head:
             return
-        if plain == _FORWARDED:
+        if plain == heads.FORWARDED:
             headers[plain] = headers[plain] + b"," + value if plain in headers else value
         elif name not in headers:
             headers[name] = value
@@ -444,7 +446,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _client_ip(self) -> str:
         peer = self._transport.get_extra_info("peername")
-        forwarded = next((value for name, value in self._headers.items() if name.lower() == _FORWARDED), b"")
+        forwarded = next((value for name, value in self._headers.items() if name.lower() == heads.FORWARDED), b"")
         return self._gateway.client_ip(str(peer[0]) if peer else "", forwarded)
 
     # forward.Client and deadlines.Waiter

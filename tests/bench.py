@@ -61,6 +61,8 @@ class Wishes:
     cors_origins: frozenset[str] = frozenset()
     trusted_proxies: tuple[str, ...] = ()
     has_models: bool = True
+    file_bytes: int = 1 << 20  # of the journal
+    max_waiting_bytes: int = 1 << 20
 
 
 class Bench:
@@ -71,11 +73,11 @@ class Bench:
         self.directory = directory
         self.clock = Clock()
         self.first, self.second, self.control = Chaos(), Chaos(), Chaos()
-        self.meters, self.limits, self.leases = Meters(), Limits(), MeteredLeases()
+        self.journal = Journal(directory, "bench", None, wishes.file_bytes, wishes.max_waiting_bytes)
+        self.meters, self.limits, self.leases = Meters(), Limits(self.journal), MeteredLeases()
         self.reported: list[tuple[str, dict[str, object]]] = []
         self.defects: list[object] = []
         self.demo_socket = directory / "demo.sock"
-        self.journal = Journal(directory, "bench", file_bytes=1 << 20)
         self._callers: list[Caller] = []
         self._more: list[Chaos] = []
         self.gateway: Gateway

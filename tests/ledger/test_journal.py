@@ -47,23 +47,74 @@ def test_a_writer_is_known_to_live_until_it_ends(tmp_path: Path) -> None:
     assert not journal.is_writer_alive(tmp_path, "w", path)
 
 
+def ended(n: int, upstream_id: str = "") -> Ended:
+    return msgspec.structs.replace(ENDED, id=str(n), upstream_id=upstream_id)
+
+
+class NoRoom:
+    """A journal whose disk is full from now on: no further file can be made."""
+
+    def __init__(self, root: Path, **more: int) -> None:
+        self.directory = root / "journal"
+        self.directory.mkdir()
+        self.writer = Journal(self.directory, "w", **more)
+        shutil.rmtree(self.directory)
+
+    def end(self) -> list[str]:
+        """There is room again: the ids that have been written since."""
+        self.directory.mkdir()
+        self.writer.retry()
+        assert self.writer.backlog == 0
+        return [line.id for line in lines_in(self.directory)]
+
+
 def test_what_the_disk_does_not_take_is_kept_and_written_later(tmp_path: Path) -> None:
-    directory = tmp_path / "journal"
-    directory.mkdir()
-    writer = Journal(directory, "w", file_bytes=200)
-    shutil.rmtree(directory)
+    disk = NoRoom(tmp_path, file_bytes=200)
     for n in range(50):
-        writer.append(Progressed("a", n))
-    assert writer.backlog > 0
-    writer.retry()
-    assert writer.backlog > 0
-    directory.mkdir()
-    writer.retry()
-    assert writer.backlog == 0
-    written = [line.completion_tokens for line in lines_in(directory) if isinstance(line, Progressed)]
-    assert written == list(range(50 - len(written), 50))
-    assert len(written) > 30
-    writer.close()
+        disk.writer.append(ended(n))
+    waiting = disk.writer.backlog
+    assert waiting > 40
+    disk.writer.retry()
+    assert disk.writer.backlog == waiting
+    assert disk.end() == [str(n) for n in range(50 - waiting, 50)]
+    disk.writer.close()
+
+
+def test_no_line_overtakes_those_that_wait(tmp_path: Path) -> None:
+    disk = NoRoom(tmp_path, file_bytes=400)
+    disk.writer.append(ended(0))
+    disk.writer.append(ended(1, "long" * 80))  # no room for it in this file
+    disk.writer.append(ended(2))  # for this there would be
+    assert disk.writer.backlog == 2
+    disk.directory.mkdir()
+    disk.writer.append(ended(3))
+    assert disk.writer.backlog == 3
+    disk.directory.rmdir()
+    assert disk.end() == ["1", "2", "3"]
+    disk.writer.close()
+
+
+def test_what_waits_is_bounded_by_saying_when_it_is_too_much(tmp_path: Path) -> None:
+    disk = NoRoom(tmp_path, file_bytes=200, max_waiting_bytes=1000)
+    n = 0
+    while not disk.writer.is_full:
+        disk.writer.append(ended(n))
+        n += 1
+    assert 10 < n < 40
+    disk.writer.append(ended(n))  # of a request that had been admitted before
+    assert disk.end()[-2:] == [str(n - 1), str(n)]
+    assert not disk.writer.is_full
+    disk.writer.close()
+
+
+def test_progress_does_not_wait(tmp_path: Path) -> None:
+    """It serves who comes after this process has died, and by then it is gone with it."""
+    disk = NoRoom(tmp_path, file_bytes=200)
+    disk.writer.append(ended(0, "long" * 80))
+    for n in range(1000):
+        disk.writer.append(Progressed("a", n))
+    assert disk.writer.backlog == 1
+    disk.writer.close()
 
 
 def test_only_the_owner_may_read_it(tmp_path: Path) -> None:

@@ -52,8 +52,8 @@ def build_worker(
     problems: Callable[[], list[str]], *, name: str, crash_at: str,
 ) -> WorkerParts:  # fmt: skip
     """`name` must be new for each process: it names the journal."""
-    snapshots, limits, meters, dialects = Snapshots(first), Limits(), Meters(), Bridge()
     journal = Journal(files.journal, name, crash.crash_point(crash_at))
+    snapshots, limits, meters, dialects = Snapshots(first), Limits(journal), Meters(), Bridge()
     pipeline = Pipeline(
         snapshots, limits, dialects, Preference(dialects), MeteredLeases(), journal, meters, time.monotonic, wall_ms,
         GenerationIds(secrets.randbits(45)).new,

@@ -5,7 +5,7 @@
     |   |-- BadRequest  UriTooLong  TooLarge  HeadersTooLarge  RequestTimedOut
     |   |-- InvalidKey  KeyRequired  Forbidden  OutOfFunds
     |   |-- UnknownModel  UnknownPath  NotFound  MethodNotAllowed
-    |   |-- TooManyRequests  Overloaded  LoopDetected
+    |   |-- TooManyRequests  Overloaded  JournalFull  LoopDetected
     |   `-- NoEndpoint       every candidate was excluded; carries the reasons
     `-- UpstreamError        an endpoint was tried and failed; `is_retryable`: may the next one be tried?
         |-- Unreachable  TimedOut  Truncated  BadAnswer  Draining  Defect
@@ -114,6 +114,10 @@ class Overloaded(Refusal):
     status = 503
     kind = "overloaded_error"
     code = "overloaded"
+
+
+class JournalFull(Overloaded):
+    code = "journal_full"
 
 
 class LoopDetected(Refusal):

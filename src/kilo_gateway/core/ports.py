@@ -25,7 +25,8 @@ class Admission(Protocol):
 
 
 class Limits(Protocol):
-    def admit(self, key: Key, now: float) -> Admission: ...
+    def admit(self, key: Key, now: float) -> Admission:
+        """Raises a Refusal when this key, or nobody at all, may run a request now."""
 
 
 class Router(Protocol):

@@ -9,29 +9,41 @@ worker lives: whoever gets the lock knows that no more will be written.
 import fcntl
 import mmap
 import os
+from collections import deque
 from pathlib import Path
 
 import msgspec
 
 from kilo_gateway.core.crash import CrashPoint
-from kilo_gateway.core.types import JournalLine, Started
+from kilo_gateway.core.types import JournalLine, Progressed, Started
 
 FILE_BYTES = 8 * 1024 * 1024
+MAX_WAITING_BYTES = 4 * 1024 * 1024  # some ten thousand requests
 _READ_BYTES = 256 * 1024
 
 
 class Journal:
-    """`worker` must be new for each process; files are `<worker>-<n>`, n from 1. Raises OSError when none can be made."""
+    """`worker` must be new for each process; files are `<worker>-<n>`, n from 1. Raises OSError when none can be made.
 
-    def __init__(self, directory: Path, worker: str, crash: CrashPoint | None = None, file_bytes: int = FILE_BYTES) -> None:
+    `is_full`: as much waits for room on the disk as may; who admits requests is to refuse them. Those that run are still
+    noted, so the bound is passed by what they have to say.
+    """
+
+    def __init__(
+        self, directory: Path, worker: str, crash: CrashPoint | None = None, file_bytes: int = FILE_BYTES,
+        max_waiting_bytes: int = MAX_WAITING_BYTES,
+    ) -> None:  # fmt: skip
         self._directory = directory
         self._worker = worker
         self._crash = crash
         self._file_bytes = file_bytes
+        self._max_waiting_bytes = max_waiting_bytes
         self._encode = msgspec.json.Encoder().encode
         self._number = 0
         self._at = 0
-        self._unwritten: list[bytes] = []
+        self._waiting: deque[bytes] = deque()
+        self._waiting_bytes = 0
+        self.is_full = False
         self._file = -1
         self._map = self._open_next()
 
@@ -41,8 +53,8 @@ class Journal:
         data = self._encode(line) + b"\n"
         at = self._at
         end = at + len(data)
-        if end > self._file_bytes or self._unwritten:
-            self._append_to_next(data)
+        if end > self._file_bytes or self._waiting:
+            self._append_in_turn(data, type(line) is Progressed)
         else:
             self._map[at:end] = data
             self._at = end
@@ -50,30 +62,40 @@ class Journal:
     @property
     def backlog(self) -> int:
         """Lines for which the disk had no room."""
-        return len(self._unwritten)
+        return len(self._waiting)
 
     def retry(self) -> None:
         """Writes what there was no room for. Called a few times a second."""
-        if self._unwritten:
-            waiting, self._unwritten = self._unwritten, []
-            for at, data in enumerate(waiting):
-                self._append_to_next(data)
-                if self._unwritten:
-                    self._unwritten = waiting[at:]
-                    return
+        while self._waiting and self._has_room(len(self._waiting[0])):
+            data = self._waiting.popleft()
+            self._waiting_bytes -= len(data)
+            self._write(data)
+        self.is_full = self._waiting_bytes >= self._max_waiting_bytes
 
     def close(self) -> None:
         """No more will be written; the lock is let go."""
         self._map.close()
         os.close(self._file)
 
-    def _append_to_next(self, data: bytes) -> None:
-        if self._at + len(data) > self._file_bytes:
+    def _append_in_turn(self, data: bytes, is_progress: bool) -> None:
+        """Behind what waits. Progress does not wait: it is for the death of this process, which memory does not survive."""
+        if not self._waiting and self._has_room(len(data)):
+            self._write(data)
+        elif not is_progress:
+            self._waiting.append(data)
+            self._waiting_bytes += len(data)
+            self.is_full = self._waiting_bytes >= self._max_waiting_bytes
+
+    def _has_room(self, size: int) -> bool:
+        """In this file, or in the next one, which is begun then."""
+        if self._at + size > self._file_bytes:
             try:
                 self._map = self._open_next()
             except OSError:
-                self._unwritten.append(data)
-                return
+                return False
+        return True
+
+    def _write(self, data: bytes) -> None:
         self._map[self._at : self._at + len(data)] = data
         self._at += len(data)
 

@@ -1,6 +1,11 @@
-"""Requests in flight, by key. No key has a limit yet; what is counted here is what a drain waits for."""
+"""Who may run a request: everybody, as long as it can be written down what it costs. No key has a limit yet.
 
+Requests in flight are counted by key; a drain waits for them.
+"""
+
+from kilo_gateway.core.errors import JournalFull
 from kilo_gateway.core.types import Key
+from kilo_gateway.ledger.journal import Journal
 
 
 class Counter:
@@ -13,10 +18,13 @@ class Counter:
 
 
 class Limits:
-    def __init__(self) -> None:
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
         self._keys: dict[str, Counter] = {}
 
     def admit(self, key: Key, now: float) -> Counter:
+        if self._journal.is_full:
+            raise JournalFull("The gateway cannot write down what requests cost: its disk is full. Try again later.")
         counter = self._keys.get(key.id)
         if counter is None:
             counter = self._keys[key.id] = Counter()

@@ -94,6 +94,8 @@ class _Worker:
             found.append("the control process does not answer")
         if self._parts is not None and self._parts.journal.backlog:
             found.append("the journal cannot be written")
+        if self._parts is not None and self._parts.journal.is_full:
+            found.append("new requests are refused")
         if self._parts is not None and not self._parts.snapshots.current.has_models:
             found.append("no model is configured")
         return found
@@ -207,6 +209,8 @@ class _Worker:
                 break
             await asyncio.sleep(0.05)
         parts.journal.retry()
+        if parts.journal.backlog:
+            self._log("journal.lost", lines=parts.journal.backlog)
 
 
 def _say(writer: asyncio.StreamWriter, message: link.Message) -> None:

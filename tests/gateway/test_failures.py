@@ -213,6 +213,26 @@ def test_the_callers_own_mistake_is_told_as_it_is_and_tried_nowhere_else(run: Ru
     run(test)
 
 
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_an_upstream_that_leads_back_here_is_told_as_a_loop(run: Run, is_stream: bool) -> None:
+    async def test(bench: Bench) -> None:
+        bench.use_first(bench.port)
+        answer = await bench.call(asking("mock/one", stream=is_stream))
+        assert (answer.status, answer.error()["code"]) == (508, "loop_detected")
+        assert bench.first.received == []
+
+    run(test)
+
+
+@pytest.mark.parametrize(("body", "status"), [(b'{"error":{"message":"m","code":"loop_detected"}}', 508), (b'{"error":{"message":"m"}}', 502)])
+def test_another_gateways_loop_is_passed_on_and_any_other_508_is_not(run: Run, body: bytes, status: int) -> None:
+    async def test(bench: Bench) -> None:
+        bench.first.scripts = [says(json_answer(body, b"508 Loop Detected"))]
+        assert (await bench.call(b'{"model":"mock/one"}')).status == status
+
+    run(test)
+
+
 def test_how_long_to_wait_is_passed_on(run: Run) -> None:
     async def test(bench: Bench) -> None:
         bench.first.scripts = [says(json_answer(b"{}", b"429 Slow Down", b"Retry-After: 17\r\n"))]

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from kilo_gateway.core.errors import BadAnswer, UpstreamError, UpstreamRefused
+from kilo_gateway.core.errors import BadAnswer, LoopDetected, UpstreamError, UpstreamRefused
 from kilo_gateway.core.ports import Translator
 from kilo_gateway.core.types import Call, Endpoint
 from kilo_gateway.dialects import openai_chat
@@ -51,7 +51,10 @@ class Bridge:
         message = problem.message[:_MAX_MESSAGE]
         if endpoint.is_demo and status == 400:
             message = f"{message.rstrip('.')}. {endpoint.cure}"
-        return UpstreamRefused(endpoint.provider, status, message, code=problem.code, retry_after=retry_after)
+        refused = UpstreamRefused(endpoint.provider, status, message, code=problem.code, retry_after=retry_after)
+        if (status, problem.code) == (LoopDetected.status, LoopDetected.code):
+            refused.status = status  # another gateway that met itself: the caller is told so, however many are between
+        return refused
 
 
 class _Unstreamed(RelayBody):

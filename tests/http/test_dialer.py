@@ -1,13 +1,11 @@
 """Connections that are dialled: over TLS with sessions kept, through a proxy, and never to a guarded address."""
 
 import asyncio
-import ssl
-import subprocess
-from pathlib import Path
 
 import pytest
 from tests.bench import Bench, InLoop, Run, Wishes
 from tests.chaos import Peer, running
+from tests.http.certificates import server_tls
 
 from kilo_gateway.core.errors import UpstreamError
 from kilo_gateway.core.types import Origin
@@ -15,21 +13,6 @@ from kilo_gateway.http.dialer import GuardedDialer, Proxy
 from kilo_gateway.http.tls import upstream_context
 from kilo_gateway.http.upstream import Pool, UpstreamConnection
 from kilo_gateway.http.wire import Head
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """For localhost, signed by itself; the key lies beside it."""
-    path = tmp_path_factory.mktemp("tls") / "own.pem"
-    command = [
-        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-out", str(path), "-keyout", str(path.with_suffix(".key")),
-    ]  # fmt: skip
-    try:
-        subprocess.run(command, check=True, capture_output=True)
-    except FileNotFoundError:
-        pytest.skip("openssl, which makes the certificate, is not installed")
-    return str(path)
 
 
 class Receiver:
@@ -86,12 +69,6 @@ def test_a_tls_upstream_answers_and_its_session_is_used_again(run: Run, certific
 
 def _origin(bench: Bench) -> Origin:
     return Origin("localhost", bench.first.port, True, is_trusted=True)
-
-
-def server_tls(certificate: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, Path(certificate).with_suffix(".key"))
-    return context
 
 
 @pytest.mark.parametrize(("host", "is_known", "is_fine"), [("localhost", True, True), ("localhost", False, False), ("127.0.0.1", True, False)])

@@ -11,7 +11,7 @@ from msgspec import Struct
 from kilo_gateway.core.errors import Unreachable, UpstreamError
 from kilo_gateway.core.types import Origin
 from kilo_gateway.http import guard
-from kilo_gateway.http.tls import ResumingContext
+from kilo_gateway.http.tls import Sessions, TlsLink
 from kilo_gateway.http.upstream import Pool, Receiver, UpstreamConnection
 from kilo_gateway.http.wire import read_head
 
@@ -29,10 +29,10 @@ class Proxy(Struct, frozen=True):
 
 
 class GuardedDialer:
-    def __init__(self, loop: asyncio.AbstractEventLoop, tls: Callable[[], ResumingContext], proxy: Proxy | None) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, tls: Callable[[], ssl.SSLContext], proxy: Proxy | None) -> None:
         self._loop = loop
         self._make_tls = tls
-        self._tls: ResumingContext | None = None  # reading the system's certificates takes 20 ms: when first needed
+        self._tls: Sessions | None = None  # reading the system's certificates takes 20 ms: when first needed
         self._proxy = proxy
         self._dials: set[asyncio.Task[None]] = set()
 
@@ -64,14 +64,14 @@ class GuardedDialer:
 
     async def _directly(self, connection: UpstreamConnection) -> None:
         origin = connection.origin
-        tls = self._context() if origin.is_tls else None
         failure: OSError | None = None
         for address in await guard.addresses_of(self._loop, origin):
             try:
-                await self._loop.create_connection(
-                    lambda: connection, address, origin.port,
-                    ssl=tls, server_hostname=origin.host if tls else None,
-                )  # fmt: skip
+                if origin.is_tls:
+                    transport, _ = await self._loop.create_connection(asyncio.Protocol, address, origin.port)
+                    await self._secure(transport, connection)
+                else:
+                    await self._loop.create_connection(lambda: connection, address, origin.port)
             except ssl.SSLError:
                 raise
             except OSError as error:
@@ -96,14 +96,19 @@ class GuardedDialer:
         else:
             raise failure or Unreachable(f"the proxy {_name(proxy.origin)} has no address.")
         await tunnel.opened
-        secured = await self._loop.start_tls(tunnel.transport, connection, self._context(), server_hostname=origin.host)
-        assert secured is not None
-        connection.connection_made(secured)
+        await self._secure(tunnel.transport, connection)
 
-    def _context(self) -> ResumingContext:
+    async def _secure(self, transport: asyncio.Transport, connection: UpstreamConnection) -> None:
         if self._tls is None:
-            self._tls = self._make_tls()
-        return self._tls
+            self._tls = Sessions(self._make_tls())
+        link = TlsLink(self._tls, connection.origin.host, connection)
+        transport.set_protocol(link)
+        link.connection_made(transport)
+        try:
+            await link.opened
+        except asyncio.CancelledError:
+            link.abort()
+            raise
 
 
 class _Tunnel(asyncio.Protocol):

@@ -7,7 +7,7 @@ from tests.bench import Bench, Run
 from tests.caller import KEY, PATH, asking, request
 from tests.chaos import STREAM, says
 
-from kilo_gateway.http.incoming import Chunks, Request
+from kilo_gateway.http.incoming import ChunkedBody, Request
 
 BODY = asking("mock/one")
 N = len(BODY)
@@ -408,13 +408,13 @@ def test_chunks_with_fair_framing_are_served(run: Run, name: str) -> None:
 
 
 def test_a_body_in_tiny_chunks_takes_no_more_memory_than_it_has_bytes() -> None:
-    coming, chunks = Request(), Chunks()
+    coming = Request()
+    body = ChunkedBody(coming)
     for _ in range(1000):
-        coming.parts += [b"ab"] * 100
-        coming.size += 200
-        assert chunks.take(coming, 700)
-    assert len(coming.parts) == 1000
-    assert b"".join(coming.parts) == b"ab" * 100_000
+        assert body.take(b"2\r\nab\r\n" * 100) == b""
+        assert coming.parts == []
+    assert body.take(b"0\r\n\r\nnext") == b"next"
+    assert coming.parts == [b"ab" * 100_000]
 
 
 def test_a_long_path_is_too_long(run: Run) -> None:

@@ -2,15 +2,12 @@
 
 A caller is answered in order. While a request is on its way, further ones (pipelining) wait, and no more is read.
 
-A connection is read in one of two ways. Plainly: httptools puts headers into a dict, with no Python in between. A header
-that is repeated leaves no trace there, but its head has a line too many, and lines are counted. Carefully: each header is
-looked at. What is not one plain request in a read is read anew and carefully, and so is all that follows it.
+A head is parsed by httptools, and nothing but a head; when it comes again on its connection, it is compared. Where a body
+ends is counted here (http/incoming.py), so that nothing of it is ever taken for a head.
 """
 
 import asyncio
-import re
 from collections import deque
-from collections.abc import Callable
 from typing import Protocol, cast
 
 import httptools
@@ -30,11 +27,19 @@ from kilo_gateway.core.errors import (
 from kilo_gateway.core.exchange import Caller
 from kilo_gateway.core.ports import CallerDialect
 from kilo_gateway.http import answers, heads, incoming, paths, unpack
-from kilo_gateway.http.careful import CarefulParser, ReadAnew
 from kilo_gateway.http.forward import Forward
 from kilo_gateway.http.gateway import Gateway
-from kilo_gateway.http.heads import Doubtful
-from kilo_gateway.http.incoming import MAX_BODY_BYTES, MAX_HEAD_BYTES, MAX_HEADERS, MAX_TARGET_BYTES, Chunks, Request
+from kilo_gateway.http.heads import Doubtful, KnownHead
+from kilo_gateway.http.incoming import (
+    MAX_BODY_BYTES,
+    MAX_HEAD_BYTES,
+    MAX_HEADERS,
+    MAX_TARGET_BYTES,
+    ChunkedBody,
+    IncomingBody,
+    Request,
+    SizedBody,
+)  # fmt: skip
 from kilo_gateway.http.passage import Passage
 from kilo_gateway.http.unpack import Unpacking
 from kilo_gateway.http.upstream import HIGH_WATER_BYTES
@@ -43,9 +48,7 @@ MAX_WAITING_BYTES = 1024 * 1024  # of pipelined requests
 WAITING_REQUEST_BYTES = 1024
 LINGER_S = 2.0  # what still comes after a refusal is read and dropped: a reset would overtake the answer
 BODY_SIGN_BYTES = 10 * 1024  # of a request body in `body_s` are a sign of life
-_UPGRADE = re.compile(rb"\r\nupgrade[ \t]*:", re.IGNORECASE)
 _INFERENCE_METHODS = "POST, OPTIONS"
-_LINE_FEED = ord("\n")
 
 
 class Active(Protocol):
@@ -61,30 +64,26 @@ class Active(Protocol):
 
 class ClientConnection(asyncio.Protocol):
     __slots__ = (
-        "_active", "_data", "_gateway", "_head_bytes", "_headers", "_is_careful", "_is_choked", "_is_in_head",
-        "_is_looping", "_is_new", "_is_old", "_is_over", "_is_receiving", "_parser", "_piece", "_request", "_served",
-        "_transport", "_waiting", "_waiting_bytes", "head_lines", "is_chunked", "is_chunking", "is_fresh",
-        "on_header", "patience_s", "write",
+        "_active", "_body", "_gateway", "_head_bytes", "_headers", "_is_choked", "_is_in_head", "_is_looping",
+        "_is_over", "_known", "_last_bytes", "_parser", "_request", "_served", "_transport", "_waiting",
+        "_waiting_bytes", "head_lines", "is_chunking", "is_fresh", "patience_s", "write",
     )  # fmt: skip
+
+    _parser: httptools.HttpRequestParser  # of the head that comes in
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._active: Active | None = None
         self._waiting: deque[Request] = deque()
-        self._is_choked = self._is_over = self._is_receiving = self._is_in_head = self._is_looping = False
-        self._is_new = False  # there is a request whose head has not been looked into
-        self._piece = 0  # bytes of the last piece of body
-        self._data = b""  # of the read that is looked into
+        self._is_choked = self._is_over = self._is_in_head = self._is_looping = False
         self._head_bytes = self._waiting_bytes = 0
-        self._is_old: bool | None = None  # HTTP/1.0: the connection's first request says it
+        self._last_bytes = b""  # of a head that is not whole: its end may have been cut
+        self._known: KnownHead | None = None  # the last that was parsed, if it may come again
+        self._body: IncomingBody | None = None  # the one that comes in
         self._request = self._served = Request()  # the one that comes in, the one that is answered
         self._headers: dict[bytes, bytes] = {}
-        self._is_careful = False
-        self.on_header: Callable[[bytes, bytes], object] = self._headers.setdefault  # for httptools: the first stays
-        self._parser: httptools.HttpRequestParser | CarefulParser = httptools.HttpRequestParser(self)
         self.head_lines = b""  # for the head of the answer
         self.is_chunking = True
-        self.is_chunked = False  # a request's body was
         self.is_fresh = True
         self.patience_s = gateway.times.idle_s
 
@@ -97,24 +96,13 @@ class ClientConnection(asyncio.Protocol):
         self._gateway.deadlines.watch(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._is_over:
-            return
-        self._data = data
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._pass_over_upgrade(data)
-            return
-        except httptools.HttpParserCallbackError as error:
-            if not isinstance(error.__context__, ReadAnew):
-                raise error.__context__ or error from None  # a defect of ours, not the caller's
-            self._read_carefully(data[error.__context__.at :])
-            return
-        except httptools.HttpParserError as error:
-            self._refuse_and_close(BadRequest(f"This is not HTTP/1.1: {error}."))
-        if self._is_new:
-            self._goes_on(data)
-        self._data = b""
+        while data and not self._is_over:
+            if self._body is not None:
+                data = self._take_body(self._body, data)
+            elif self._is_in_head or (rest := self._compare_head(data)) is None:
+                data = self._parse_head(data)
+            else:
+                data = rest
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._gateway.deadlines.forget(self)
@@ -135,156 +123,189 @@ class ClientConnection(asyncio.Protocol):
         else:
             self._serve_next()
 
-    # httptools
+    # Reading: each takes from the beginning of `data` what is its own, and gives the rest
 
-    def on_message_begin(self) -> None:
-        self._request = Request()
-        self._headers.clear()
-        self._is_receiving = self._is_in_head = self._is_new = True
-        self._head_bytes = 0
-
-    def on_url(self, url: bytes) -> None:
-        self._request.target += url
-
-    def on_headers_complete(self) -> None:
-        request = self._request
-        if self._is_careful:
-            self._check_head_size()
-            if self._is_over:
-                return
-        self._is_in_head = False
-        request.dialect = self._gateway.routes.get(request.target)
-        request.method = self._parser.get_method()
+    def _compare_head(self, data: bytes) -> bytes | None:
+        """A head like the last one, and what is there of its body; None: it is another one."""
+        known = self._known
+        if known is None or not data.startswith(known.before):
+            return None
+        at, length = known.body_at(data)
+        if at < 0 or length > MAX_BODY_BYTES:
+            return None
+        self._request = request = Request(b"", known.target, b"POST", known.dialect)
         try:
-            self._read_head(request)
-        except (Doubtful, HeadersTooLarge, UriTooLong, TooLarge) as error:
-            self._refuse_and_close(error)
+            request.caller = self._gateway.pipeline.enter(known.credential)
         except Refusal as error:
             request.refusal = error
-            if request.expects:  # its body waits for a word that will not come
-                self._refuse_and_close(error)
+        end = at + length
+        if end > len(data):
+            self._await_body(SizedBody(request, length))
+            return data[at:]
+        request.parts = [data[at:end]]
+        request.size = length
+        self._complete(request)
+        return data[end:]
 
-    def on_body(self, data: bytes) -> None:
+    def _parse_head(self, data: bytes) -> bytes:
+        is_begun = self._is_in_head
+        if not is_begun:
+            self._begin_head()
+        end = heads.end_of(self._last_bytes, data)
+        head = data[:end]
+        self._head_bytes += len(head)
+        self._last_bytes = (self._last_bytes + head[-3:])[-3:]
+        try:
+            self._parser.feed_data(head)
+        except httptools.HttpParserUpgrade:
+            pass  # an offer to speak something else (curl --http2), which need not be taken
+        except httptools.HttpParserCallbackError as error:
+            raise error.__context__ or error from None  # a defect of ours, not the caller's
+        except httptools.HttpParserError as error:
+            self._refuse_and_close(BadRequest(f"This is not HTTP/1.1: {error}."))
+        if self._is_in_head and self._head_bytes > MAX_HEAD_BYTES:
+            self._refuse_and_close(incoming.head_too_large())
+        elif not (self._is_in_head or is_begun or self._is_over) and self._request.is_plain:
+            self._remember_head(head)
+        return data[end:]
+
+    def _take_body(self, body: IncomingBody, data: bytes) -> bytes:
         request = self._request
-        request.size += len(data)
-        if request.size > MAX_BODY_BYTES:
-            self._refuse_and_close(incoming.body_too_large())
-        elif request.refusal is None:
-            request.parts.append(data)
-        if not self._is_new:
-            self._piece = len(data)
-            request.unseen += len(data)
-            if request.unseen >= BODY_SIGN_BYTES and self._active is None:
-                request.unseen = 0
-                self.is_fresh = True
+        try:
+            rest = body.take(data)
+        except Refusal as error:
+            self._refuse_and_close(request.refusal or error)
+            return b""
+        if body.is_done:
+            self._body = None
+            self._complete(request)
+        elif request.size - request.seen >= BODY_SIGN_BYTES and self._active is None:
+            request.seen = request.size
+            self.is_fresh = True
+        return rest
 
-    def on_message_complete(self) -> None:
-        self._is_receiving = False
-        request = self._request
-        if self._is_over or (request.offers_upgrade and self._parser.should_upgrade()):
-            self._is_new = False
-            return
-        ends_at = 0  # in this read
-        if not self._is_careful:
-            if not self._is_new:
-                ends_at = self._piece
-            elif not self._is_plain():
-                raise ReadAnew(0)
-        self._is_new = False
-        if self._is_old:
-            request.is_chunking = request.keeps_alive = False
-        else:
-            request.keeps_alive = self._parser.should_keep_alive()
-        if self._active is not None or self._waiting or self._is_choked:
-            self._wait(request)
-        else:
-            self._serve(request)
-        if ends_at and ends_at < len(self._data):
-            raise ReadAnew(ends_at)
+    def _begin_head(self) -> None:
+        self._request = Request()
+        self._parser = httptools.HttpRequestParser(self)
+        self._headers.clear()
+        self._is_in_head = True
+        self._head_bytes, self._last_bytes = 0, b""
+        self._wait_for_caller(self._gateway.times.head_s)
 
-    # Reading
-
-    def _goes_on(self, data: bytes) -> None:
-        """A request that was begun does not end with this read."""
-        if not self._is_careful and (self._is_in_head or not self._is_plain()):
-            self._read_carefully(data)
-        elif self._is_in_head:
-            if self._head_bytes == 0:
-                self._wait_for_caller(self._gateway.times.head_s)
-            self._head_bytes += len(data)
-            self._check_head_size()
-        elif self._length() > MAX_BODY_BYTES:
-            self._refuse_and_close(incoming.body_too_large())
-        else:
-            self._is_new = False
-            self._wait_for_caller(self._gateway.times.body_s)
+    def _await_body(self, body: IncomingBody) -> None:
+        self._body = body
+        self._wait_for_caller(self._gateway.times.body_s)
 
     def _wait_for_caller(self, patience_s: float) -> None:
         if self._active is None:
             self.is_fresh = True
             self.patience_s = patience_s
 
-    def _is_plain(self) -> bool:
-        """Whether this read was one head, each of its headers another, and then only body."""
-        data = self._data
-        end = len(data) - self._request.size
-        lines = len(self._headers) + 2
-        return end <= MAX_HEAD_BYTES and data.count(b"\n", 0, end) == lines and data[end - 1] == _LINE_FEED
+    def _remember_head(self, head: bytes) -> None:
+        request, layouts = self._request, self._gateway.layouts
+        if request.dialect is None or request.caller is None or not request.keeps_alive:
+            return
+        credential = self._headers.get(layouts[tuple(self._headers)].credential, b"")
+        known = heads.known_head(head, request.target, request.dialect, credential)
+        self._known = None if known is None else layouts.shared(known)
 
-    def _read_carefully(self, data: bytes) -> None:
-        """From here on. `data` begins a request."""
-        self._is_careful = True
-        self.on_header = self._add_header
-        self._parser = CarefulParser(self)
-        self.data_received(data)
+    def _complete(self, request: Request) -> None:
+        if self._active is not None or self._waiting or self._is_choked:
+            self._wait(request)
+        else:
+            self._serve(request)
 
-    def on_piece(self, size: int) -> bool:
-        """Called by the careful parser."""
+    # httptools
+
+    def on_url(self, url: bytes) -> None:
+        self._request.target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        headers = self._headers
+        if name not in headers and len(name) != len(heads.FORWARDED):
+            headers[name] = value
+        elif (plain := name.lower()) == heads.FORWARDED:
+            headers[plain] = headers[plain] + b"," + value if plain in headers else value
+        elif name not in headers:
+            headers[name] = value
+        elif plain in heads.SINGLE:
+            headers[name + heads.AGAIN] = value
+
+    def on_headers_complete(self) -> None:
         request = self._request
-        is_in_body = self._is_receiving and not self._is_in_head
-        if is_in_body and request.chunks is not None and not request.chunks.take(request, size):
-            self._refuse_and_close(request.refusal or incoming.framing_too_large())
-        return not self._is_over
+        if not self._is_in_head:  # two in one: our idea of where a head ends is not the parser's
+            self._refuse_and_close(BadRequest("The head's end is in doubt."))
+            return
+        self._is_in_head = False
+        request.dialect = self._gateway.routes.get(request.target)
+        request.method = self._parser.get_method()
+        try:
+            body = self._read_head(request)
+        except (Doubtful, HeadersTooLarge, UriTooLong, TooLarge) as error:
+            self._refuse_and_close(error)
+            return
+        if self._is_over:
+            return
+        if body is not None:
+            self._await_body(body)
+        else:
+            self._complete(request)
+
+    def on_body(self, data: bytes) -> None:
+        self._refuse_and_close(BadRequest("The head's end is in doubt."))
 
     # Heads
 
-    def _read_head(self, request: Request) -> None:
-        gateway, headers = self._gateway, self._headers
-        if self._is_old is None:
-            version = self._parser.get_http_version()
-            self._is_old = version == "1.0"
-            if version not in ("1.0", "1.1"):
-                raise BadRequest(f"HTTP/{version} is not spoken here; use HTTP/1.1.")
-        layout = gateway.layouts[tuple(headers)]
+    def _read_head(self, request: Request) -> IncomingBody | None:
+        """The body that is to come, if any."""
+        parser, headers = self._parser, self._headers
+        version = parser.get_http_version()
+        layout = self._gateway.layouts[tuple(headers)]
+        if self._head_bytes > MAX_HEAD_BYTES or layout.count > MAX_HEADERS:
+            raise incoming.head_too_large()
+        length = int(headers.get(layout.length, b"0"))
+        if length > MAX_BODY_BYTES:
+            raise incoming.body_too_large()
+        body: IncomingBody | None = SizedBody(request, length) if length else None
+        if b"transfer-encoding" in layout.notable:
+            heads.check_coding(headers[layout.notable[b"transfer-encoding"]], version)
+            body = ChunkedBody(request)
+        request.is_chunking = version != "1.0"
+        request.keeps_alive = request.is_chunking and parser.should_keep_alive()
+        try:
+            self._look_into(request, layout, version)
+        except Doubtful:
+            raise
+        except Refusal as error:
+            request.refusal = error
+            if request.expects:  # its body waits for a word that will not come
+                self._refuse_and_close(error)
+        else:
+            if request.expects and body is not None and self._active is None and not self._waiting:
+                self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return body
+
+    def _look_into(self, request: Request, layout: heads.Layout, version: str) -> None:
+        if version not in ("1.0", "1.1"):
+            raise BadRequest(f"HTTP/{version} is not spoken here; use HTTP/1.1.")
         if layout.notable:
             self._note(request, layout)
-        if not layout.has_host and self._parser.get_http_version() != "1.0":
+        else:
+            request.is_plain = version == "1.1"
+        if not layout.has_host and version != "1.0":
             raise BadRequest("The Host header is missing.")
-        if layout.count > MAX_HEADERS:
-            raise incoming.head_too_large()
         if request.dialect is None or request.method != b"POST":
             self._find(request)
         if request.dialect is not None:
-            request.caller = gateway.pipeline.enter(headers.get(layout.credential, b""))
-        if request.expects:
-            if self._length() > MAX_BODY_BYTES:
-                raise incoming.body_too_large()
-            if self._active is None and not self._waiting:
-                self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.caller = self._gateway.pipeline.enter(self._headers.get(layout.credential, b""))
 
     def _note(self, request: Request, layout: heads.Layout) -> None:
         """The headers that are seldom there."""
         value = {name: self._headers[spelled] for name, spelled in layout.notable.items()}
-        if b"transfer-encoding" in value:
-            heads.check_coding(value[b"transfer-encoding"], self._parser.get_http_version())
-            request.chunks, self.is_chunked = Chunks(), True
-        if not self._is_careful and not heads.ODD.isdisjoint(value):
-            raise ReadAnew(0)
         if heads.AGAIN in value:
             name = layout.notable[heads.AGAIN].decode("latin-1").strip()
             raise Doubtful(f"The header {name} may be sent once only.")
         request.expects = b"expect" in value
-        request.offers_upgrade = b"upgrade" in value
         id = value.get(b"x-request-id", b"")
         if heads.sane_id(id):
             request.id = id
@@ -312,40 +333,6 @@ class ClientConnection(asyncio.Protocol):
         elif request.method != b"POST":
             request.dialect = None
             raise MethodNotAllowed(f"{path.decode('latin-1')} takes POST.", _INFERENCE_METHODS)
-
-    def _pass_over_upgrade(self, data: bytes) -> None:
-        """An offer to speak something else (curl --http2): the parser would take the body for that, so it is read anew."""
-        plain, count = _UPGRADE.subn(b"\r\nx-not-upgraded:", data, count=1)
-        if count:
-            self._parser = CarefulParser(self) if self._is_careful else httptools.HttpRequestParser(self)
-            self.data_received(plain)
-        else:
-            self._refuse_and_close(BadRequest("Upgrade is not served here."))
-
-    def _length(self) -> int:
-        """As announced; 0 of a chunked body."""
-        layout = self._gateway.layouts[tuple(self._headers)]
-        return int(self._headers.get(layout.length, b"0"))
-
-    def _check_head_size(self) -> None:
-        """Looked into when what has been read is large; it may be the body, or other requests before this one."""
-        if self._head_bytes + len(self._data) > MAX_HEAD_BYTES or len(self._headers) > MAX_HEADERS:
-            size = len(self._request.target) + sum(len(name) + len(value) + 4 for name, value in self._headers.items())
-            is_endless = self._head_bytes > 2 * MAX_HEAD_BYTES + len(self._data)  # one header that does not end
-            if size > MAX_HEAD_BYTES or len(self._headers) > MAX_HEADERS or is_endless:
-                self._refuse_and_close(incoming.head_too_large())
-
-    def _add_header(self, name: bytes, value: bytes) -> None:
-        """What the careful way calls for each header. Trailers are passed over."""
-        headers, plain = self._headers, name.lower()
-        if not self._is_in_head:
-            return
-        if plain == heads.FORWARDED:
-            headers[plain] = headers[plain] + b"," + value if plain in headers else value
-        elif name not in headers:
-            headers[name] = value
-        elif plain in heads.SINGLE:
-            headers[name + heads.AGAIN] = value
 
     # One request after the other
 
@@ -436,7 +423,8 @@ class ClientConnection(asyncio.Protocol):
         if self._is_over:
             return
         self._is_over = True
-        self._is_receiving = self._is_in_head = self._is_new = False
+        self._is_in_head = False
+        self._body = None
         request = self._request
         request.refusal, request.keeps_alive, request.parts = error, False, []
         if self._active is not None or self._waiting:
@@ -481,14 +469,14 @@ class ClientConnection(asyncio.Protocol):
     def silent(self, seconds: float) -> None:
         if self._active is not None:
             self._active.silent(seconds)
-        elif self._is_receiving:
+        elif self._is_in_head or self._body is not None:
             self._refuse_and_close(RequestTimedOut("The request did not arrive in time."))
         else:
             self._transport.abort()  # what it has not taken of the last answer by now it will not take
 
     def close_if_idle(self) -> None:
         """The process drains: a connection that is between requests is of no more use."""
-        if self._active is None and not self._is_receiving and not self._waiting:
+        if self._active is None and self._body is None and not (self._is_in_head or self._waiting):
             self._transport.close()
 
     def cut(self) -> None:

@@ -13,7 +13,8 @@ from tests.node import Node, config, environment, run_cli, upstream
 from kilo_gateway.core.brand import VERSION
 
 COMMANDS = (
-    (), ("serve",), ("keys",), ("keys", "create"), ("keys", "list"), ("keys", "revoke"), ("usage",), ("models",),
+    (), ("serve",), ("keys",), ("keys", "create"), ("keys", "list"), ("keys", "revoke"), ("usage",), ("journal",),
+    ("journal", "replay"), ("models",),
     ("models", "list"), ("config",), ("config", "check"), ("config", "show"), ("local",), ("local", "fetch"), ("version",),
 )  # fmt: skip
 TOML = config(1)
@@ -43,7 +44,7 @@ def test_every_command_explains_itself(tmp_path: Path, command: tuple[str, ...])
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", [each for each in COMMANDS if each not in ((), ("keys",), ("models",), ("config",), ("local",))], ids=" ".join)
+@pytest.mark.parametrize("command", [each for each in COMMANDS if each not in ((), ("keys",), ("journal",), ("models",), ("config",), ("local",))], ids=" ".join)
 def test_every_command_takes_a_configuration_and_a_data_directory(tmp_path: Path, command: tuple[str, ...]) -> None:
     done = run_cli(*command, "--config", str(tmp_path / "c.toml"), "--data-dir", str(tmp_path / "d"), "--help", env=environment(tmp_path))
     assert (done.returncode, done.stderr) == (0, "")
@@ -120,6 +121,11 @@ def test_usage_is_listed(node: Node) -> None:
     assert node.cli("usage", "--limit", "5").returncode == 0
 
 
+def test_journals_are_replayed(node: Node) -> None:
+    assert set(node.json("journal", "replay")) == {"lines", "unreadable", "new", "already_there", "running"}
+    assert "lines read" in node.cli("journal", "replay").stdout
+
+
 def test_the_configuration_is_checked_and_shown_without_secrets(node: Node) -> None:
     assert node.json("config", "check")["ok"] is True
     shown = node.cli("config", "show", "--json").stdout
@@ -148,6 +154,8 @@ def test_what_was_used_is_still_known_when_the_gateway_has_ended(tmp_path: Path)
         [row] = found.usage()
         assert (row["id"], row["status"], row["cost_usd"]) == (id, "ok", 0.000029)
         assert id in found.cli("usage").stdout
+        told = found.json("journal", "replay")
+        assert (told["new"], told["already_there"]) == (0, 1)
 
 
 # Exit code 78

@@ -6,6 +6,7 @@ from kilo_gateway.control.discovery import Discovery
 from kilo_gateway.control.importer import Importer
 from kilo_gateway.control.keys import Keys
 from kilo_gateway.control.publisher import Publisher
+from kilo_gateway.control.replay import Replay
 from kilo_gateway.control.service import Service
 from kilo_gateway.control.workers import Workers
 from kilo_gateway.core import crash
@@ -23,7 +24,8 @@ async def build_service(
     database = await open_sqlite(files.database)
     publisher = Publisher(settings, keyring, files, database, workers, wall_ms, crashes)
     keys = Keys(database, publisher, keyring.pepper, wall_ms)
-    return Service(database, publisher, keys, Importer(database, files.journal, wall_ms, crashes))
+    importer = Importer(database, files.journal, wall_ms, crashes)
+    return Service(database, publisher, keys, importer, Replay(database, files.journal, wall_ms))
 
 
 def build_discovery(settings: Settings, service: Service, keyring: Keyring, report: Report) -> Discovery:

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from kilo_gateway.cli import config, keys, local, models, serve, usage, version
+from kilo_gateway.cli import config, journal, keys, local, models, serve, usage, version
 from kilo_gateway.cli.options import EXIT_CONFIGURATION, EXIT_FAILURE, Failure
 
 app = typer.Typer(
@@ -14,6 +14,7 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.add_typer(keys.app, name="keys")
 app.command("usage")(usage.usage)
+app.add_typer(journal.app, name="journal")
 app.add_typer(models.app, name="models")
 app.add_typer(config.app, name="config")
 app.add_typer(local.app, name="local")

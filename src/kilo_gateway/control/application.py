@@ -9,9 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from kilo_gateway.control import journal_handlers, routes
 from kilo_gateway.control.handlers import json_response
 from kilo_gateway.control.metrics import Meters
-from kilo_gateway.control.routes import ENTRIES, Access, Entry, Handler
+from kilo_gateway.control.routes import Access, Entry, Handler
 from kilo_gateway.control.service import Service
 from kilo_gateway.core.errors import Forbidden, GatewayError, InvalidKey, MethodNotAllowed, UnknownPath
 from kilo_gateway.core.types import ANONYMOUS, Key
@@ -21,6 +22,7 @@ from kilo_gateway.http.gateway import Report
 from kilo_gateway.http.passage import CLIENT_IP_HEADER
 
 _CLIENT_IP = CLIENT_IP_HEADER.decode()
+ENTRIES = (*routes.ENTRIES, *journal_handlers.ENTRIES)
 
 
 def build(

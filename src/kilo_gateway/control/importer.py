@@ -9,11 +9,9 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from msgspec import Struct
-
+from kilo_gateway.control.reader import Reader
 from kilo_gateway.core.crash import CrashPoint
-from kilo_gateway.core.money import nanos
-from kilo_gateway.core.types import Ended, Progressed, Started
+from kilo_gateway.core.types import Ended
 from kilo_gateway.ledger import journal
 from kilo_gateway.store import usage
 from kilo_gateway.store.database import Database
@@ -24,28 +22,6 @@ READ_BYTES = 4 * 1024 * 1024
 KEPT_MS = 24 * 3600 * 1000
 
 
-class _Open(Struct):
-    """A request that has not ended yet, and where its first line stands."""
-
-    line: bytes  # its start
-    file: int
-    offset: int
-    progress: bytes = b""  # the last line on it
-
-
-class _Reader(Struct):
-    """How far one worker's files have been read, and what is open in them."""
-
-    file: int
-    offset: int
-    open: dict[bytes, _Open]
-
-    def safe(self) -> tuple[int, int]:
-        """Where to begin after a restart: the oldest open request, for dicts keep their order."""
-        oldest = next(iter(self.open.values()), None)
-        return (self.file, self.offset) if oldest is None else (oldest.file, oldest.offset)
-
-
 class Importer:
     def __init__(
         self, database: Database, directory: Path, now_ms: Callable[[], int], crash: CrashPoint | None = None
@@ -54,7 +30,7 @@ class Importer:
         self._directory = directory
         self._now_ms = now_ms
         self._crash = crash
-        self._readers: dict[str, _Reader] = {}
+        self._readers: dict[str, Reader] = {}
         self._closed: set[str] = set()
         self._is_loaded = False
         self._one_at_a_time = asyncio.Lock()
@@ -103,55 +79,31 @@ class Importer:
                 if position.is_closed:
                     self._closed.add(position.worker)
                 else:
-                    self._readers[position.worker] = _Reader(position.file, position.offset, {})
+                    self._readers[position.worker] = Reader(position.file, position.offset, {})
 
     async def _import_some(self, worker: str, files: list[tuple[int, Path]]) -> bool:
         """Up to READ_BYTES of one worker's lines. True when there may be more."""
-        reader = self._readers.setdefault(worker, _Reader(files[0][0], 0, {}))
+        reader = self._readers.setdefault(worker, Reader(files[0][0], 0, {}))
         paths = dict(files)
         # Asked before reading: after it nothing more comes.
         is_dead = not journal.is_writer_alive(self._directory, worker, paths[max(paths)])
         path = paths.get(reader.file)
         data = await asyncio.to_thread(journal.read, path, reader.offset, READ_BYTES) if path is not None else b""
-        ended, used = self._take(reader, data)
-        reader.offset += used
+        taken = reader.take(data)
+        self.unreadable += taken.unreadable
         is_at_end = len(data) < READ_BYTES
         has_next = reader.file < max(paths)
         closes = is_at_end and is_dead and not has_next
         if closes:
-            found = (_recovered(each, self._now_ms()) for each in reader.open.values())
-            ended += [each for each in found if each is not None]
-            reader.open.clear()
-        if used or closes:
-            await self._store(worker, reader, ended, paths, closes=closes)
+            taken.ended += reader.recover(self._now_ms())
+        if taken.used or closes:
+            await self._store(worker, reader, taken.ended, paths, closes=closes)
         if is_at_end and has_next:
             reader.file, reader.offset = reader.file + 1, 0
         return not closes and (has_next or not is_at_end)
 
-    def _take(self, reader: _Reader, data: bytes) -> tuple[list[Ended], int]:
-        ended: list[Ended] = []
-        at = 0
-        open = reader.open
-        for line in journal.lines(data):
-            kind, id = line[:4], line[6 : line.find(b'"', 6)]
-            if kind == journal.START:
-                if id in open:
-                    open[id].line = line  # another attempt
-                else:
-                    open[id] = _Open(line, reader.file, reader.offset + at)
-            elif kind == journal.PROGRESS:
-                if id in open:
-                    open[id].progress = line
-            elif type(found := journal.decode(line)) is Ended:
-                open.pop(id, None)
-                ended.append(found)
-            else:
-                self.unreadable += 1
-            at += len(line) + 1
-        return ended, at
-
     async def _store(
-        self, worker: str, reader: _Reader, ended: list[Ended], files: dict[int, Path], *, closes: bool
+        self, worker: str, reader: Reader, ended: list[Ended], files: dict[int, Path], *, closes: bool
     ) -> None:
         async with self._database.begin() as connection:
             await usage.add(connection, ended)
@@ -166,19 +118,3 @@ class Importer:
             self._readers.pop(worker, None)
             for path in files.values():
                 await asyncio.to_thread(journal.shrink, path)
-
-
-def _recovered(open: _Open, now_ms: int) -> Ended | None:
-    started = journal.decode(open.line)
-    if type(started) is not Started:
-        return None
-    progress = journal.decode(open.progress)
-    tokens = progress.completion_tokens if type(progress) is Progressed else 0
-    cost = None
-    if started.price is not None:
-        price_in, price_out = started.price
-        cost = nanos(started.prompt_tokens * price_in + tokens * price_out)
-    return Ended(
-        started.id, "", started.at_ms, started.key, started.model, started.provider, "recovered", started.prompt_tokens,
-        tokens, True, cost, 1, max(now_ms - started.at_ms, 0) * 1000,
-    )  # fmt: skip

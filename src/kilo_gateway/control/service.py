@@ -6,6 +6,7 @@ from kilo_gateway.control import views
 from kilo_gateway.control.importer import Importer
 from kilo_gateway.control.keys import Keys
 from kilo_gateway.control.publisher import Publisher
+from kilo_gateway.control.replay import Replay
 from kilo_gateway.control.views import View
 from kilo_gateway.core.errors import BadRequest, NotFound
 from kilo_gateway.store import usage
@@ -20,6 +21,7 @@ class Service:
     publisher: Publisher
     keys: Keys
     importer: Importer
+    replay: Replay
 
     async def create_key(self, name: str) -> View:
         row, key = await self.keys.create(name)
@@ -38,6 +40,9 @@ class Service:
         await self.importer.import_new()
         async with self.database.begin() as connection:
             return [views.usage_view(row) for row in await usage.latest(connection, limit, key_id)]
+
+    async def replay_journal(self) -> View:
+        return views.replay_view(await self.replay.run())
 
     async def generation(self, id: str, key_id: str | None) -> View:
         """By either id. `key_id`: whose it must be; None for the owner."""

@@ -1,5 +1,6 @@
 """What control shows, as plain values: the same for HTTP, for the CLI with a server and for the CLI without."""
 
+from kilo_gateway.control.replay import Replayed
 from kilo_gateway.core.money import PICO_PER_USD, usd
 from kilo_gateway.core.types import Model, Price, SnapshotData
 from kilo_gateway.store.keys import KeyRow
@@ -24,6 +25,10 @@ def usage_view(row: UsageRow) -> View:
         "cost_usd": None if row.cost_nanos is None else usd(row.cost_nanos), "attempts": row.attempts,
         "duration_ms": round(row.duration_us / 1000, 3),
     }  # fmt: skip
+
+
+def replay_view(done: Replayed) -> View:
+    return {name: getattr(done, name) for name in done.__struct_fields__}
 
 
 def generation_view(row: UsageRow) -> View:

@@ -37,16 +37,17 @@ class Position(Struct, frozen=True):
     is_closed: bool = False
 
 
-async def add(connection: AsyncConnection, lines: Sequence[Ended]) -> None:
-    """Lines whose id is there already are passed over. Straight to the driver: 1 us a row instead of 6."""
+async def add(connection: AsyncConnection, lines: Sequence[Ended]) -> int:
+    """How many were new: those whose id is there already are passed over. Straight to the driver: 1 us a row, not 6."""
     if not lines:
-        return
+        return 0
     statement = insert(usage).on_conflict_do_nothing().compile(dialect=connection.dialect)
     assert statement.positiontup is not None
     order = [_FIELD_OF.get(column, column) for column in statement.positiontup]
     if tuple(order) != Ended.__struct_fields__:
         raise AssertionError("the columns of usage and the fields of Ended are not in the same order")
-    await connection.exec_driver_sql(str(statement), [astuple(line) for line in lines])
+    done = await connection.exec_driver_sql(str(statement), [astuple(line) for line in lines])
+    return done.rowcount
 
 
 async def latest(connection: AsyncConnection, limit: int, key_id: str | None = None) -> list[UsageRow]:

@@ -28,8 +28,11 @@ _RETRY_S = 0.1
 Value = object
 
 
-def ask(settings: Settings, method: str, path: str, body: object, offline: Callable[[Service], Awaitable[Value]]) -> Value:
-    """Raises Failure with what control says, or when neither way is open."""
+def ask(
+    settings: Settings, method: str, path: str, body: object, offline: Callable[[Service], Awaitable[Value]],
+    answer_s: float = ANSWER_S,
+) -> Value:  # fmt: skip
+    """Raises Failure with what control says, or when neither way is open. `answer_s`: how long it may think."""
     try:
         files = serve.prepare(settings)
     except ConfigurationError as error:
@@ -37,7 +40,7 @@ def ask(settings: Settings, method: str, path: str, body: object, offline: Calla
     ends_at = time.monotonic() + PATIENCE_S
     while True:
         try:
-            return _over_socket(files.control_socket, method, path, body)
+            return _over_socket(_UnixConnection(files.control_socket, answer_s), method, path, body)
         except (ConnectionError, FileNotFoundError):
             lock = serve.take_lock(files)
         if lock is not None:
@@ -48,18 +51,17 @@ def ask(settings: Settings, method: str, path: str, body: object, offline: Calla
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=ANSWER_S)
+    def __init__(self, path: Path, answer_s: float) -> None:
+        super().__init__("localhost", timeout=answer_s)
         self._path = path
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(ANSWER_S)
+        self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._path))
 
 
-def _over_socket(socket_path: Path, method: str, path: str, body: object) -> Value:
-    connection = _UnixConnection(socket_path)
+def _over_socket(connection: _UnixConnection, method: str, path: str, body: object) -> Value:
     try:
         connection.request(method, path, None if body is None else msgspec.json.encode(body))
         answer = connection.getresponse()

@@ -22,7 +22,8 @@ from kilo_gateway.core.meters import Meters
 from kilo_gateway.core.pipeline import Pipeline
 from kilo_gateway.core.secret import Secret
 from kilo_gateway.core.settings import ModelSettings, UpstreamSettings
-from kilo_gateway.core.types import Ended, Endpoint, JournalLine, Key, Model, Origin, Patience, Price, SnapshotData, Started
+from kilo_gateway.core.price import Price
+from kilo_gateway.core.types import Ended, Endpoint, JournalLine, Key, Model, Origin, Patience, SnapshotData, Started
 from kilo_gateway.dialects.bridge import Bridge
 from kilo_gateway.http.deadlines import Deadlines
 from kilo_gateway.http.dialer import GuardedDialer

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from kilo_gateway.core.errors import Unreachable
 from kilo_gateway.core.exchange import HEADERS, HELD, MAX_ATTEMPTS, RELAYING, SENT, Caller, Exchange, State
-from kilo_gateway.core.types import Call, Decision, Endpoint, Key, Origin, Outcome, Usage
+from kilo_gateway.core.price import Usage
+from kilo_gateway.core.types import Call, Decision, Endpoint, Key, Origin, Outcome
 from kilo_gateway.ledger.limits import Counter
 
 OUTCOMES: tuple[Outcome, ...] = ("ok", "client_gone", "upstream_failed", "broken_off", "refused")

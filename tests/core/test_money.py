@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kilo_gateway.core import money
-from kilo_gateway.core.types import Price, Usage
+from kilo_gateway.core.price import Price, Usage
 
 TOKENS = st.integers(0, 10**9)
 PICO = st.integers(0, 10**12)
@@ -19,7 +19,7 @@ def test_a_cost_is_never_below_what_was_used_and_less_than_a_nano_above(
     prompt: int, completion: int, price_in: int, price_out: int
 ) -> None:
     exact = Fraction(prompt * price_in + completion * price_out, 1000)
-    assert 0 <= Price(price_in, price_out).of(Usage(prompt, completion)) - exact < 1
+    assert 0 <= Price(price_in, price_out).of(Usage(prompt, completion), 0) - exact < 1
 
 
 @given(st.decimals(0, 10**6, places=6))
@@ -47,4 +47,4 @@ def test_an_amount_below_8_million_dollars_prints_exactly(nanos: int) -> None:
 @given(TOKENS, TOKENS, PICO, PICO)
 def test_more_tokens_never_cost_less(prompt: int, completion: int, price_in: int, price_out: int) -> None:
     price = Price(price_in, price_out)
-    assert price.of(Usage(prompt, completion)) <= price.of(Usage(prompt + 1, completion + 1))
+    assert price.of(Usage(prompt, completion), 0) <= price.of(Usage(prompt + 1, completion + 1), 0)

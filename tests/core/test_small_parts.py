@@ -12,7 +12,7 @@ from kilo_gateway.core import crash, errors, link, nesting
 from kilo_gateway.core.keyring import Keyring
 from kilo_gateway.core.meters import Meters
 from kilo_gateway.core.secret import Secret
-from kilo_gateway.core.types import Usage
+from kilo_gateway.core.price import Usage
 
 
 def test_a_secret_does_not_show_itself() -> None:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from tests.streams import DONE, FINISH, STREAMS, Stream, content, usage
 
 from kilo_gateway.core.errors import UpstreamError
-from kilo_gateway.core.types import Call, Endpoint, Origin, Price
+from kilo_gateway.core.price import Price
+from kilo_gateway.core.types import Call, Endpoint, Origin
 from kilo_gateway.dialects.relay import RelayBody, RelayStream
 
 PRICE = Price(1_000_000, 2_000_000)

@@ -6,7 +6,8 @@ from kilo_gateway.configuration.fields import MODEL_FIELDS
 from kilo_gateway.configuration.rows import Row
 from kilo_gateway.core.money import pico_per_token
 from kilo_gateway.core.settings import ConfigurationError, ModelSettings
-from kilo_gateway.core.types import MAX_CONTEXT, Price
+from kilo_gateway.core.price import Price
+from kilo_gateway.core.types import MAX_CONTEXT
 from kilo_gateway.upstreams.compile import AUTO_IDS
 
 _SHAPE = 'a model is a table such as { id = "author/model" }'
@@ -44,7 +45,8 @@ def _price(row: Row) -> Price | None:
     if len(given) == 1:
         [missing] = set(_PRICES) - set(given)
         raise ConfigurationError(f"{row.place(given[0])}: {given[0]} is given without {missing}: give both prices or none.")
-    return Price(*(_pico(row, key) for key in _PRICES))
+    prompt, completion = (_pico(row, key) for key in _PRICES)
+    return Price(prompt, completion)
 
 
 def _pico(row: Row, key: str) -> int:

@@ -15,7 +15,8 @@ from kilo_gateway.control.publisher import Publisher
 from kilo_gateway.core.errors import BadAnswer, GatewayError, UpstreamError
 from kilo_gateway.core.money import pico_per_token
 from kilo_gateway.core.settings import ModelSettings, UpstreamSettings
-from kilo_gateway.core.types import MAX_CONTEXT, Price
+from kilo_gateway.core.price import Price
+from kilo_gateway.core.types import MAX_CONTEXT
 from kilo_gateway.http.upstream import Pool
 from kilo_gateway.upstreams.compile import request_head
 

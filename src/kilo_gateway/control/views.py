@@ -2,7 +2,8 @@
 
 from kilo_gateway.control.replay import Replayed
 from kilo_gateway.core.money import PICO_PER_USD, usd
-from kilo_gateway.core.types import Model, Price, SnapshotData
+from kilo_gateway.core.price import Price
+from kilo_gateway.core.types import Model, SnapshotData
 from kilo_gateway.store.keys import KeyRow
 from kilo_gateway.store.usage import UsageRow
 

@@ -15,7 +15,8 @@ from msgspec import Struct
 from kilo_gateway.core.errors import UpstreamError
 from kilo_gateway.core.money import Nanos
 from kilo_gateway.core.ports import Admission, Translator
-from kilo_gateway.core.types import Attempt, Call, Decision, Endpoint, Key, Outcome, Usage
+from kilo_gateway.core.price import Usage
+from kilo_gateway.core.types import Attempt, Call, Decision, Endpoint, Key, Outcome
 
 MAX_ATTEMPTS = 3
 
@@ -52,6 +53,7 @@ class Exchange(Struct):
     state: State = HELD
     attempts: list[Attempt] = []
     translator: Translator | None = None
+    first_us: int = -1  # start -> first event of a stream
     overhead_us: int = -1  # last request byte read -> first byte written upstream
 
     def has_next(self) -> bool:
@@ -68,7 +70,9 @@ class Exchange(Struct):
         return endpoint
 
     def attempt_failed(self, error: UpstreamError) -> None:
-        self.attempts[-1].failure = error.code
+        attempt = self.attempts[-1]
+        attempt.failure = error.code
+        attempt.is_down = error.is_retryable and error.status != 429
         self.translator = None
         self.state = HELD
 

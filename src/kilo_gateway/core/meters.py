@@ -2,7 +2,8 @@
 
 from collections import defaultdict
 
-from kilo_gateway.core.types import Outcome, Usage
+from kilo_gateway.core.price import Usage
+from kilo_gateway.core.types import Outcome
 
 
 class Meters:

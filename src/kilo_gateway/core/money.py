@@ -9,6 +9,7 @@ PICO_PER_NANO = 1_000
 PICO_PER_USD = 10**12
 NANO_PER_USD = 10**9
 MAX_USD_PER_MTOK = 1_000_000
+MAX_USD_PER_UNIT = 1_000
 _PICO_PER_TOKEN = 10**6  # pico-USD a token for each USD per million tokens
 
 Pico = int
@@ -22,6 +23,13 @@ def pico_per_token(usd_per_mtok: Decimal) -> Pico:
     if not is_price or pico != int(pico):
         raise ValueError(f"a price is from 0 to {MAX_USD_PER_MTOK} with at most six decimals, not {usd_per_mtok}")
     return int(pico)
+
+
+def pico_of_usd(usd: Decimal) -> Pico:
+    """Of one token or unit, to the nearest pico-dollar: providers print quotients. Raises ValueError for what is no price."""
+    if not usd.is_finite() or not 0 <= usd <= MAX_USD_PER_UNIT:
+        raise ValueError(f"not a price: {usd}")
+    return int((usd * PICO_PER_USD).to_integral_value())
 
 
 def nanos(pico: Pico) -> Nanos:

@@ -15,7 +15,8 @@ from kilo_gateway.core.errors import KeyRequired, UpstreamError
 from kilo_gateway.core.exchange import Caller, Exchange
 from kilo_gateway.core.meters import Meters
 from kilo_gateway.core.ports import CallerDialect, Dialects, Journal, Leases, Limits, Router, Snapshots
-from kilo_gateway.core.types import ANONYMOUS, Ended, Endpoint, Outcome, Progressed, Started, Usage
+from kilo_gateway.core.price import Usage, kinds
+from kilo_gateway.core.types import ANONYMOUS, Ended, Endpoint, Outcome, Progressed, Started
 
 _HOP = b"\r\n%b: " % HOP_HEADER.encode()
 
@@ -44,6 +45,7 @@ class Pipeline:
         """Steps 3-6. What it returns must be closed; if it raises, nothing is held."""
         now, at_ms = self.clock(), self.wall_ms()
         call = dialect.open_body(body)
+        call.at_ms = at_ms
         model = self.snapshots.current.resolve(call.model)
         if caller.key is ANONYMOUS and not model.is_open:
             raise KeyRequired(f"{model.id} needs a key: send 'Authorization: Bearer kilo_...'")
@@ -83,7 +85,7 @@ class Pipeline:
         attempts = exchange.attempts
         endpoint = attempts[-1].endpoint if attempts else exchange.decision.order[0]
         caller, translator = exchange.caller, exchange.translator
-        cost = translator.cost if translator is not None and translator.usage is usage else cost_of(usage, endpoint)
+        cost = translator.cost if translator is not None and translator.usage is usage else cost_of(usage, endpoint, exchange.at_ms)
         self.leases.settle(caller.key, exchange.held, cost or 0)
         caller.admission.in_flight -= 1
         self.meters.ended(outcome, usage, cost)
@@ -91,15 +93,16 @@ class Pipeline:
             Ended(
                 exchange.id, translator.upstream_id if translator is not None else "", exchange.at_ms, caller.key.id,
                 endpoint.model, endpoint.provider, outcome, usage.prompt_tokens, usage.completion_tokens,
-                usage.is_estimated, cost, len(attempts), int((self.clock() - exchange.started) * 1e6),
+                usage.is_estimated, cost, len(attempts), int((self.clock() - exchange.started) * 1e6), exchange.first_us,
+                " ".join([attempt.endpoint.provider for attempt in attempts if attempt.is_down]), *kinds(usage),
             )
         )  # fmt: skip
 
 
-def cost_of(usage: Usage, endpoint: Endpoint) -> int | None:
+def cost_of(usage: Usage, endpoint: Endpoint, at_ms: int) -> int | None:
     """Nano-USD; None where no price is known. A provider's own word on its charge wins where it is taken."""
     if usage.reported_cost is not None:
         return usage.reported_cost
     if usage.prompt_tokens == usage.completion_tokens == 0:
         return 0
-    return None if endpoint.price is None else endpoint.price.of(usage)
+    return None if endpoint.price is None else endpoint.price.of(usage, at_ms)

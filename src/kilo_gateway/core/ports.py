@@ -3,7 +3,8 @@
 from typing import Protocol
 
 from kilo_gateway.core.money import Nanos
-from kilo_gateway.core.types import Call, Decision, Endpoint, JournalLine, Key, Model, Usage
+from kilo_gateway.core.price import Usage
+from kilo_gateway.core.types import Call, Decision, Endpoint, JournalLine, Key, Model
 
 
 class Snapshot(Protocol):

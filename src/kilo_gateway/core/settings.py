@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kilo_gateway.core.secret import Secret
-from kilo_gateway.core.types import Origin, Patience, Price
+from kilo_gateway.core.price import Price
+from kilo_gateway.core.types import Origin, Patience
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,31 +8,13 @@ from typing import Literal, NamedTuple
 
 from msgspec import Raw, Struct
 
-from kilo_gateway.core.money import Nanos, Pico, nanos
+from kilo_gateway.core.money import Nanos, Pico
+from kilo_gateway.core.price import Price, Usage
 
 Role = Literal["owner", "member", "anonymous"]
 
 
 MAX_CONTEXT = 1 << 40  # tokens: more is no context but a mistake
-
-
-class Usage(Struct, frozen=True):
-    """Tokens of one answer. `reported_cost` is what the provider says it charged, where its word is taken."""
-
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    is_estimated: bool = False
-    reported_cost: Nanos | None = None
-
-
-class Price(Struct, frozen=True):
-    """Pico-USD for one token."""
-
-    input: Pico
-    output: Pico
-
-    def of(self, usage: Usage) -> Nanos:
-        return nanos(usage.prompt_tokens * self.input + usage.completion_tokens * self.output)
 
 
 class Key(Struct, frozen=True):
@@ -111,6 +93,7 @@ class Call(Struct):
     size: int  # bytes
     fields: dict[str, Raw]
     hops: bytes = b""  # gateways it came through
+    at_ms: int = 0  # when it came, Unix milliseconds
 
     def estimated_prompt_tokens(self) -> int:
         return self.size // 4
@@ -126,8 +109,11 @@ class Decision(Struct, frozen=True):
 
 
 class Attempt(Struct):
+    """`is_down`: it failed for a reason that is the endpoint's own, and not that it was asked too often."""
+
     endpoint: Endpoint
     failure: str = ""
+    is_down: bool = False
 
 
 Outcome = Literal[
@@ -175,6 +161,19 @@ class Ended(Struct, frozen=True, array_like=True, tag="e"):
     cost: Nanos | None
     attempts: int
     duration_us: int
+    first_us: int = -1  # to the first event of a stream; -1 where there was none
+    down: str = ""  # providers whose endpoints failed, with spaces between
+    cache_read_tokens: int = 0  # from here on as Usage has them, in its order
+    cache_write_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    input_audio_tokens: int = 0
+    cache_audio_tokens: int = 0
+    input_image_tokens: int = 0
+    reasoning_tokens: int = 0
+    output_audio_tokens: int = 0
+    output_image_tokens: int = 0
+    images: int = 0
+    web_searches: int = 0
 
 
 JournalLine = Started | Progressed | Ended

@@ -12,11 +12,13 @@ from msgspec import Raw, Struct
 
 from kilo_gateway.core import money, nesting
 from kilo_gateway.core.errors import BadRequest, GatewayError
-from kilo_gateway.core.types import Call, Endpoint, Usage
+from kilo_gateway.core.price import Usage
+from kilo_gateway.core.types import Call, Endpoint
 
 NAME = "openai-chat"
 PATH = "/chat/completions"
 DONE = b"data: [DONE]\n\n"
+MAX_SEARCHES = 10**6
 MAX_TOKENS = 10**9  # a count above this is nobody's usage
 
 _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -28,12 +30,38 @@ _BOOLEANS = {b"true": True, b"false": False, b"null": False}
 _ABSENT = Raw(b"null")
 
 
-class Reported(Struct):
-    """A usage object, as far as it is read here."""
+class PromptDetails(Struct):
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None  # https://openrouter.ai/docs/use-cases/usage-accounting
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
+
+
+class CompletionDetails(Struct):
+    reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
+
+
+class ServerTools(Struct):
+    web_search_requests: int | None = None
+
+
+class Counted(Struct):
+    """A usage object, as far as it has to be read to book anything."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     cost: Decimal | None = None
+
+
+class Reported(Counted):
+    """A usage object with what its tokens were."""
+
+    prompt_tokens_details: PromptDetails | None = None
+    completion_tokens_details: CompletionDetails | None = None
+    prompt_cache_hit_tokens: int | None = None  # https://api-docs.deepseek.com/guides/kv_cache
+    server_tool_use: ServerTools | None = None
 
 
 class Delta(Struct):
@@ -68,6 +96,7 @@ class _ErrorObject(Struct):
 
 _decode_event = msgspec.json.Decoder(Event).decode
 _decode_reported = msgspec.json.Decoder(Reported).decode
+_decode_counted = msgspec.json.Decoder(Counted).decode
 _decode_error = msgspec.json.Decoder(_ErrorObject | str).decode
 
 
@@ -138,17 +167,50 @@ def read_event(data: bytes) -> Event | None:
 
 def read_usage(raw: Raw, endpoint: Endpoint) -> Usage | None:
     """None when there is no usage in it, or one that cannot be true."""
-    try:
-        reported = _decode_reported(raw)
-    except msgspec.MsgspecError:
+    reported = _reported(raw)
+    if reported is None or reported.prompt_tokens is None:
         return None
     prompt, completion = reported.prompt_tokens, reported.completion_tokens or 0
-    if prompt is None or not (0 <= prompt <= MAX_TOKENS and 0 <= completion <= MAX_TOKENS):
+    if not (0 <= prompt <= MAX_TOKENS and 0 <= completion <= MAX_TOKENS):
         return None
     cost = None
     if endpoint.is_cost_reported and reported.cost is not None and 0 <= reported.cost < MAX_TOKENS:
         cost = money.nanos_of_usd(reported.cost)
-    return Usage(prompt, completion, reported_cost=cost)
+    if type(reported) is not Reported:
+        return Usage(prompt, completion, reported_cost=cost)
+    return _with_kinds(reported, prompt, completion, cost)
+
+
+def _reported(raw: Raw) -> Counted | None:
+    """Details that cannot be read are done without."""
+    try:
+        return _decode_reported(raw)
+    except msgspec.MsgspecError:
+        pass
+    try:
+        return _decode_counted(raw)
+    except msgspec.MsgspecError:
+        return None
+
+
+def _with_kinds(reported: Reported, prompt: int, completion: int, cost: money.Nanos | None) -> Usage:
+    """No kind has more tokens than there are."""
+    given, made, tools = reported.prompt_tokens_details, reported.completion_tokens_details, reported.server_tool_use
+    read = _within(reported.prompt_cache_hit_tokens, prompt)
+    write = audio = image = reasoning = spoken = drawn = 0
+    if given is not None:
+        read = _within(given.cached_tokens, prompt) or read
+        write = _within(given.cache_write_tokens, prompt - read)
+        audio, image = _within(given.audio_tokens, prompt), _within(given.image_tokens, prompt)
+    if made is not None:
+        reasoning, spoken = _within(made.reasoning_tokens, completion), _within(made.audio_tokens, completion)
+        drawn = _within(made.image_tokens, completion)
+    searches = _within(tools.web_search_requests, MAX_SEARCHES) if tools is not None else 0
+    return Usage(prompt, completion, False, cost, read, write, 0, audio, 0, image, reasoning, spoken, drawn, 0, searches)
+
+
+def _within(count: int | None, most: int) -> int:
+    return min(max(count or 0, 0), most)
 
 
 class Problem(NamedTuple):

@@ -10,7 +10,8 @@ import re
 from kilo_gateway.core.errors import BadAnswer, Truncated, UpstreamError, UpstreamRefused
 from kilo_gateway.core.money import Nanos
 from kilo_gateway.core.pipeline import cost_of
-from kilo_gateway.core.types import Call, Endpoint, Usage
+from kilo_gateway.core.price import Usage
+from kilo_gateway.core.types import Call, Endpoint
 from kilo_gateway.dialects import openai_chat
 from kilo_gateway.dialects.openai_chat import Event, Problem
 
@@ -53,7 +54,7 @@ class RelayBody:
         if usage is None:
             usage = Usage(self._call.estimated_prompt_tokens(), openai_chat.estimated_tokens(fields), is_estimated=True)
         self.usage = usage
-        self.cost = cost = cost_of(usage, endpoint)
+        self.cost = cost = cost_of(usage, endpoint, self._call.at_ms)
         return openai_chat.stamped(fields, usage, cost, endpoint)
 
     def estimated_output_tokens(self) -> int:
@@ -213,7 +214,7 @@ class RelayStream:
         if usage is None:
             tokens = self.estimated_output_tokens()
             self.usage = usage = Usage(self._call.estimated_prompt_tokens(), tokens, is_estimated=True)
-        self.cost = cost = cost_of(usage, self._endpoint)
+        self.cost = cost = cost_of(usage, self._endpoint, self._call.at_ms)
         if not self._kept:
             told = openai_chat.usage_event(self.upstream_id, self._created, usage, cost, self._endpoint)
             return told + done

@@ -254,8 +254,10 @@ class Forward:
             connection.pause()
 
     def _begin(self, out: bytes) -> None:
+        exchange = self._exchange
         self._has_begun = True
-        self._exchange.state = RELAYING
+        exchange.state = RELAYING
+        exchange.first_us = int((self._pipeline.clock() - exchange.started) * 1e6)
         self._wait(IDLE)
         if self._has_head:
             self._write(self._framed(out))

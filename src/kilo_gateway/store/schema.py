@@ -2,6 +2,10 @@
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, String, Table
 
+from kilo_gateway.core.price import Usage
+
+KINDS = Usage.__struct_fields__[4:]  # kinds of tokens and what is counted apiece
+
 metadata = MetaData()
 
 keys = Table(
@@ -32,8 +36,14 @@ usage = Table(
     Column("cost_nanos", BigInteger),  # null: no price was known
     Column("attempts", Integer, nullable=False),
     Column("duration_us", BigInteger, nullable=False),
+    Column("first_us", BigInteger, nullable=False, server_default="-1"),  # to a stream's first event
+    Column("down", String(400), nullable=False, server_default=""),  # providers that failed, with spaces between
+    *(Column(kind, BigInteger, nullable=False, server_default="0") for kind in KINDS),
+    Column("repriced_ms", BigInteger),  # when a price became known that was not known at first
     sqlite_with_rowid=False,
 )
+_is_unpriced = usage.c.cost_nanos.is_(None)
+Index("usage_unpriced", usage.c.id, sqlite_where=_is_unpriced, postgresql_where=_is_unpriced)
 _there_is_one = usage.c.upstream_id != ""
 Index("usage_upstream_id", usage.c.upstream_id, sqlite_where=_there_is_one, postgresql_where=_there_is_one)
 

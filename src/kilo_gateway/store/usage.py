@@ -8,8 +8,9 @@ from sqlalchemy import Select, delete, or_, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from kilo_gateway.core.price import Usage
 from kilo_gateway.core.types import Ended
-from kilo_gateway.store.schema import journal_positions, usage
+from kilo_gateway.store.schema import KINDS, journal_positions, usage
 
 _COLUMNS = tuple(column.name for column in usage.columns)
 
@@ -28,6 +29,25 @@ class UsageRow(Struct, frozen=True):
     cost_nanos: int | None
     attempts: int
     duration_us: int
+    first_us: int = -1
+    down: str = ""
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    input_audio_tokens: int = 0
+    cache_audio_tokens: int = 0
+    input_image_tokens: int = 0
+    reasoning_tokens: int = 0
+    output_audio_tokens: int = 0
+    output_image_tokens: int = 0
+    images: int = 0
+    web_searches: int = 0
+    repriced_ms: int | None = None
+
+    def usage(self) -> Usage:
+        """What a price is applied to."""
+        kinds = [getattr(self, name) for name in KINDS]
+        return Usage(self.prompt_tokens, self.completion_tokens, self.is_estimated, None, *kinds)
 
 
 class Position(Struct, frozen=True):
@@ -41,7 +61,8 @@ async def add(connection: AsyncConnection, lines: Sequence[Ended]) -> int:
     """How many were new: those whose id is there already are passed over. Straight to the driver: 1 us a row, not 6."""
     if not lines:
         return 0
-    statement = insert(usage).on_conflict_do_nothing().compile(dialect=connection.dialect)
+    given = {name: None for name in _COLUMNS if name != "repriced_ms"}
+    statement = insert(usage).values(given).on_conflict_do_nothing().compile(dialect=connection.dialect)
     assert statement.positiontup is not None
     order = [_FIELD_OF.get(column, column) for column in statement.positiontup]
     if tuple(order) != Ended.__struct_fields__:

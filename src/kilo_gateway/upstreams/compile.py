@@ -6,7 +6,8 @@ import msgspec
 
 from kilo_gateway.core.brand import HOP_HEADER, VERSION
 from kilo_gateway.core.settings import LocalSettings, ModelSettings, Settings, UpstreamSettings
-from kilo_gateway.core.types import Endpoint, Key, Model, Origin, Patience, Price, SnapshotData
+from kilo_gateway.core.price import Price
+from kilo_gateway.core.types import Endpoint, Key, Model, Origin, Patience, SnapshotData
 
 AUTO_IDS = ("kilo/auto", "kilo-auto/balanced")
 LOCAL_PROVIDER = "local"

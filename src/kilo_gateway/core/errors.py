@@ -4,8 +4,8 @@
     |-- Refusal              the gateway says no: nothing was sent, nothing is owed
     |   |-- BadRequest  UriTooLong  TooLarge  HeadersTooLarge  RequestTimedOut
     |   |-- InvalidKey  KeyRequired  Forbidden  OutOfFunds
-    |   |-- UnknownModel  UnknownPath  NotFound  MethodNotAllowed
-    |   |-- TooManyRequests  Overloaded  JournalFull  LoopDetected
+    |   |-- UnknownModel (ModelRetired)  UnknownPath  NotFound  MethodNotAllowed
+    |   |-- TooManyRequests  Overloaded  JournalFull  LoopDetected  NotServed
     |   `-- NoEndpoint       every candidate was excluded; carries the reasons
     `-- UpstreamError        an endpoint was tried and failed; `is_retryable`: may the next one be tried?
         |-- Unreachable  TimedOut  Truncated  BadAnswer  Draining  Defect
@@ -83,6 +83,18 @@ class OutOfFunds(Refusal):
 class UnknownModel(Refusal):
     status = 404
     code = "model_not_found"
+
+
+class ModelRetired(UnknownModel):
+    code = "model_retired"
+
+
+class NotServed(Refusal):
+    """A row of the catalogue that no upstream can serve at the moment; the message says why."""
+
+    status = 503
+    kind = "overloaded_error"
+    code = "model_not_served"
 
 
 class UnknownPath(Refusal):

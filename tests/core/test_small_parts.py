@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+import time
 
 import pytest
 from hypothesis import given
@@ -11,8 +12,8 @@ from hypothesis import strategies as st
 from kilo_gateway.core import crash, errors, link, nesting
 from kilo_gateway.core.keyring import Keyring
 from kilo_gateway.core.meters import Meters
-from kilo_gateway.core.secret import Secret
 from kilo_gateway.core.price import Usage
+from kilo_gateway.core.secret import Secret
 
 
 def test_a_secret_does_not_show_itself() -> None:
@@ -112,3 +113,11 @@ def test_a_refusal_is_never_a_fault_of_the_server_unless_it_is_full(error: type[
 def test_what_an_upstream_said_becomes_what_the_caller_is_told(status: int, told: int, is_retryable: bool) -> None:
     error = errors.UpstreamRefused("p", status, "no")
     assert (error.status, error.is_retryable) == (told, is_retryable)
+
+
+def test_measuring_depth_takes_time_in_proportion_to_the_text() -> None:
+    """A text that never ends, full of quotes, is read once."""
+    body = b'{"a":' + b"[" * 490 + b'"' + b'\\"' * 1_000_000
+    began = time.process_time()
+    assert not nesting.is_too_deep(body)
+    assert time.process_time() - began < 4  # some 20 ms; hours when it is read from each quote

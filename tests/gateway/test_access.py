@@ -226,3 +226,29 @@ def test_requests_wait_for_a_control_process_that_is_being_restarted(run: Run) -
         assert (await caller.answer()).status == 200
 
     run(test)
+
+
+def test_each_of_several_requests_sent_ahead_keeps_the_address_it_came_with(run: Run) -> None:
+    first, second = (
+        request(b"", b"X-Forwarded-For: %b\r\n" % address, method=b"GET", path=b"/metrics") for address in (b"8.8.8.8", b"9.9.9.9")
+    )
+
+    async def test(bench: Bench) -> None:
+        caller = await bench.send(first + second + request(b"", method=b"GET", path=b"/metrics"))
+        for _ in range(3):
+            await caller.answer()
+        told = [received.head.lower().partition(b"x-kilo-client-ip: ")[2].partition(b"\r\n")[0] for received in bench.control.received]
+        assert told == [b"8.8.8.8", b"9.9.9.9", b"127.0.0.1"]
+
+    run(test, Wishes(trusted_proxies=("127.0.0.0/8",)))
+
+
+def test_a_request_that_is_served_without_a_new_head_is_not_taken_for_a_forwarded_one(run: Run) -> None:
+    async def test(bench: Bench) -> None:
+        caller = await bench.send(request(asking()))
+        await caller.answer()
+        caller.send(request(b"{", b"X-Forwarded-For: 8.8.8.8\r\n") + request(b"{"))
+        assert [(await caller.answer()).status for _ in range(2)] == [400, 400]
+        assert [facts["client"] for _, facts in bench.reported] == ["8.8.8.8", "127.0.0.1"]
+
+    run(test, Wishes(trusted_proxies=("127.0.0.0/8",)))

@@ -7,11 +7,19 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kilo_gateway.core.errors import MethodNotAllowed, Overloaded, Refusal, TooLarge, UnknownModel, UpstreamRefused
+from kilo_gateway.core.errors import (
+    BadRequest,
+    MethodNotAllowed,
+    Overloaded,
+    Refusal,
+    TooLarge,
+    UnknownModel,
+    UpstreamRefused,
+)
 from kilo_gateway.http import answers, paths
 from kilo_gateway.http.deadlines import Deadlines
 from kilo_gateway.http.heads import Layouts, sane_id
-from kilo_gateway.http.unpack import known, unpack
+from kilo_gateway.http.unpack import MAX_MEMBERS, known, unpack
 
 LIMIT = 100_000
 
@@ -142,3 +150,34 @@ def test_a_refusal_says_what_would_help() -> None:
 def test_a_refusals_length_is_that_of_its_body(message: str) -> None:
     head, _, body = answers.refusal(UnknownModel(message)).partition(b"\r\n\r\n")
     assert f"Content-Length: {len(body)}".encode() in head
+
+
+@pytest.mark.parametrize(("encoding", "member"), [(b"gzip", gzip.compress(b"")), (b"zstd", zstandard.ZstdCompressor().compress(b""))])
+def test_a_body_of_very_many_members_is_refused_at_once(encoding: bytes, member: bytes) -> None:
+    few = member * (MAX_MEMBERS - 1)
+    assert unpack(few, encoding, LIMIT) == b""
+    pieces = 0
+
+    def count() -> None:
+        nonlocal pieces
+        pieces += 1
+
+    with pytest.raises(BadRequest, match="more than"):
+        unpack(member * 200_000, encoding, LIMIT, count)
+    assert pieces <= MAX_MEMBERS
+
+
+@pytest.mark.parametrize("encoding", [b"gzip", b"zstd"])
+def test_unpacking_ends_when_nobody_waits_for_it(encoding: bytes) -> None:
+    body = b"".join(b"%d " % n for n in range(500_000))
+    packed = gzip.compress(body) if encoding == b"gzip" else zstandard.ZstdCompressor().compress(body)
+    left = 3
+
+    def leave() -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            raise EOFError("gone")
+
+    with pytest.raises(BadRequest, match="gone"):
+        unpack(packed, encoding, 1 << 26, leave)

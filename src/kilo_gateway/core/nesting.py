@@ -12,7 +12,8 @@ MAX_DEPTH = 512
 RECURSION_LIMIT = MAX_DEPTH - 32  # some more are taken by the worker's own frames: it errs on the side of measuring
 _DECODER_OBEYS = sys.version_info < (3, 12)
 _MEASURED_BYTES = 4 * 1024 * 1024
-_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# Atomic, and a text without end is one token: otherwise it would be read anew from each of its quotes.
+_TOKENS = re.compile(rb'"(?>[^"\\]+|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 
 def may_be_deep(body: bytes) -> bool:

@@ -1,6 +1,7 @@
 """What all connections of a worker share, and the few answers that need nobody else."""
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
@@ -13,6 +14,7 @@ from kilo_gateway.core.types import Origin
 from kilo_gateway.http import answers, paths
 from kilo_gateway.http.deadlines import Deadlines
 from kilo_gateway.http.heads import Layouts
+from kilo_gateway.http.unpack import THREADS
 from kilo_gateway.http.upstream import Pool
 
 Report = Callable[..., None]
@@ -45,6 +47,7 @@ class Gateway:
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     times: Times = field(default_factory=Times)
     layouts: Layouts = field(default_factory=Layouts)
+    unpackers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, "unpack"))
     is_draining: bool = False
 
     def local_answer(self, method: bytes, target: bytes) -> bytes | None:

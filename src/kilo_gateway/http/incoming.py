@@ -33,6 +33,7 @@ class Request(Struct):
     headers: dict[bytes, bytes] | None = None  # only of what is passed on to control
     head_lines: bytes = b""  # for the answer
     encoding: bytes = b""
+    forwarded: bytes = b""  # whom it came from, as proxies say
     hops: bytes = b""
     expects: bool = False
     keeps_alive: bool = True

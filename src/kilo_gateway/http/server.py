@@ -41,7 +41,7 @@ from kilo_gateway.http.incoming import (
     SizedBody,
 )  # fmt: skip
 from kilo_gateway.http.passage import Passage
-from kilo_gateway.http.unpack import Unpacking
+from kilo_gateway.http.unpack import Unpacking, UnsupportedEncoding
 from kilo_gateway.http.upstream import HIGH_WATER_BYTES
 
 MAX_WAITING_BYTES = 1024 * 1024  # of pipelined requests
@@ -65,7 +65,7 @@ class Active(Protocol):
 class ClientConnection(asyncio.Protocol):
     __slots__ = (
         "_active", "_body", "_gateway", "_head_bytes", "_headers", "_is_choked", "_is_in_head", "_is_looping",
-        "_is_over", "_known", "_last_bytes", "_parser", "_request", "_served", "_transport", "_waiting",
+        "_is_over", "_known", "_last_bytes", "_line_ends", "_parser", "_request", "_served", "_transport", "_waiting",
         "_waiting_bytes", "head_lines", "is_chunking", "is_fresh", "patience_s", "write",
     )  # fmt: skip
 
@@ -76,7 +76,7 @@ class ClientConnection(asyncio.Protocol):
         self._active: Active | None = None
         self._waiting: deque[Request] = deque()
         self._is_choked = self._is_over = self._is_in_head = self._is_looping = False
-        self._head_bytes = self._waiting_bytes = 0
+        self._head_bytes = self._line_ends = self._waiting_bytes = 0
         self._last_bytes = b""  # of a head that is not whole: its end may have been cut
         self._known: KnownHead | None = None  # the last that was parsed, if it may come again
         self._body: IncomingBody | None = None  # the one that comes in
@@ -154,6 +154,7 @@ class ClientConnection(asyncio.Protocol):
         end = heads.end_of(self._last_bytes, data)
         head = data[:end]
         self._head_bytes += len(head)
+        self._line_ends += head.count(b"\n")
         self._last_bytes = (self._last_bytes + head[-3:])[-3:]
         try:
             self._parser.feed_data(head)
@@ -189,7 +190,7 @@ class ClientConnection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._headers.clear()
         self._is_in_head = True
-        self._head_bytes, self._last_bytes = 0, b""
+        self._head_bytes, self._line_ends, self._last_bytes = 0, 0, b""
         self._wait_for_caller(self._gateway.times.head_s)
 
     def _await_body(self, body: IncomingBody) -> None:
@@ -225,7 +226,8 @@ class ClientConnection(asyncio.Protocol):
         if name not in headers and len(name) != len(heads.FORWARDED):
             headers[name] = value
         elif (plain := name.lower()) == heads.FORWARDED:
-            headers[plain] = headers[plain] + b"," + value if plain in headers else value
+            forwarded = headers[plain] + b"," + value if plain in headers else value
+            headers[plain] = self._request.forwarded = forwarded
         elif name not in headers:
             headers[name] = value
         elif plain in heads.SINGLE:
@@ -260,9 +262,9 @@ class ClientConnection(asyncio.Protocol):
         """The body that is to come, if any."""
         parser, headers = self._parser, self._headers
         version = parser.get_http_version()
-        layout = self._gateway.layouts[tuple(headers)]
-        if self._head_bytes > MAX_HEAD_BYTES or layout.count > MAX_HEADERS:
+        if self._head_bytes > MAX_HEAD_BYTES or self._line_ends > MAX_HEADERS + 2:  # the first line, and the empty one
             raise incoming.head_too_large()
+        layout = self._gateway.layouts[tuple(headers)]
         length = int(headers.get(layout.length, b"0"))
         if length > MAX_BODY_BYTES:
             raise incoming.body_too_large()
@@ -348,10 +350,10 @@ class ClientConnection(asyncio.Protocol):
         parts = request.parts
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         request.parts = []
-        if request.encoding:
-            self._active = Unpacking(body, request.encoding, MAX_BODY_BYTES, self._unpacked)
-        elif request.dialect is None or request.caller is None:
+        if request.dialect is None or request.caller is None:
             self._serve_elsewhere(request, body)
+        elif request.encoding:
+            self._active = Unpacking(self._gateway.unpackers, body, request.encoding, MAX_BODY_BYTES, self._unpacked)
         else:
             self._forward(request, request.caller, request.dialect, body)
 
@@ -375,6 +377,8 @@ class ClientConnection(asyncio.Protocol):
         elif request.method == b"OPTIONS":
             self.write(answers.no_content(request.head_lines))
             self.answered()
+        elif request.encoding and body:
+            self._refuse(UnsupportedEncoding("Only requests to models may be compressed."))
         else:
             self._active = passage = Passage(self._gateway.control, self._gateway.pool, self)
             passage.start(request.method, request.target, request.headers or {}, body, self._client_ip())
@@ -383,9 +387,7 @@ class ClientConnection(asyncio.Protocol):
         request, self._active = self._served, None
         if isinstance(body, Refusal):
             self._refuse(body)
-        elif request.dialect is None or request.caller is None:
-            self._serve_elsewhere(request, body)
-        else:
+        elif request.dialect is not None and request.caller is not None:
             self._forward(request, request.caller, request.dialect, body)
 
     def _refuse(self, error: GatewayError) -> None:
@@ -434,8 +436,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _client_ip(self) -> str:
         peer = self._transport.get_extra_info("peername")
-        forwarded = next((value for name, value in self._headers.items() if name.lower() == heads.FORWARDED), b"")
-        return self._gateway.client_ip(str(peer[0]) if peer else "", forwarded)
+        return self._gateway.client_ip(str(peer[0]) if peer else "", self._served.forwarded)
 
     # forward.Client and deadlines.Waiter
 

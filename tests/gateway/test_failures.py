@@ -62,6 +62,9 @@ BROKEN_JSON = ALWAYS_BROKEN | {
     "an array": says(json_answer(b"[" + BODY + b"]")),
     "a bad chunk size": says(STREAM_HEAD.replace(b"text/event-stream", b"application/json") + b"zz\r\n{}", then="hold"),
     "a negative chunk size": says(STREAM_HEAD.replace(b"text/event-stream", b"application/json") + b"-5\r\n{}", then="hold"),
+    "a chunk longer than it said": says(
+        STREAM_HEAD.replace(b"text/event-stream", b"application/json") + chunk(BODY)[:-2] + b"  " + LAST_CHUNK, then="hold"
+    ),
     "no last chunk": says(STREAM_HEAD.replace(b"text/event-stream", b"application/json") + chunk(BODY), then="close"),
     "a stream": says(STREAM),
 }
@@ -76,6 +79,8 @@ BROKEN_STREAMS = ALWAYS_BROKEN | {
     "half an event": says(STREAM_HEAD + chunk(EVENTS[0][:20]), then="close"),
     "an event that is not JSON": says(stream_answer(b"data: <html>\n\n")),
     "a bad chunk size": says(STREAM_HEAD + b"xyz\r\n" + EVENTS[0], then="hold"),
+    "a chunk size as Python writes it": says(STREAM_HEAD + b"0x" + chunk(EVENTS[0]) + stream_answer(*EVENTS[1:])[len(STREAM_HEAD) :]),
+    "a chunk longer than it said": says(STREAM_HEAD + chunk(EVENTS[0])[:-2] + b"\n\n" + chunk(EVENTS[1]), then="hold"),
     "a JSON error": says(json_answer(b'{"error":{"message":"no","code":500}}')),
     "one JSON body": says(JSON),
 }
@@ -88,6 +93,10 @@ AFTER_THE_FIRST = {
     "ends without a finish": says(stream_answer(EVENTS[0])),
     "a bad chunk size": says(STREAM_HEAD + chunk(EVENTS[0]) + b"zz\r\n", then="hold", pause_s=0.01),
     "a negative chunk size": says(STREAM_HEAD + chunk(EVENTS[0]) + b"-1\r\n", then="hold", pause_s=0.01),
+    "a signed chunk size": says(STREAM_HEAD + chunk(EVENTS[0]) + b"+" + chunk(EVENTS[1]), then="hold", pause_s=0.01),
+    "a chunk longer than it said": says(
+        STREAM_HEAD + chunk(EVENTS[0]) + chunk(EVENTS[1])[:-2] + b"xy" + chunk(EVENTS[2]) + LAST_CHUNK, then="hold", pause_s=0.01
+    ),
     "an error event": says(stream_answer(EVENTS[0], ERROR_EVENT)),
     "an error event, then [DONE]": says(stream_answer(EVENTS[0], ERROR_EVENT, DONE)),
     "an error event in the same chunk": says(stream_answer(EVENTS[0] + ERROR_EVENT)),

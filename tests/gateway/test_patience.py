@@ -12,6 +12,8 @@ from tests.chaos import EVENTS, JSON, STREAM, STREAM_HEAD, Peer, chunk, deaf, js
 from tests.gateway.test_failures import check_error_end
 
 from kilo_gateway.core.types import Patience
+from kilo_gateway.http import forward
+from kilo_gateway.http.forward import AFTER_DONE_S
 
 COMMENT = b": KILO PROCESSING\n\n"
 STREAMING = request(asking(stream=True))
@@ -293,5 +295,32 @@ def test_a_connection_between_requests_is_closed_after_75_seconds(run: Run) -> N
         assert (await caller.answer()).status == 200
         bench.pass_time(76)
         assert await caller.is_closed()
+
+    run(test)
+
+
+def test_an_answer_that_has_said_it_is_over_ends_though_its_connection_stays_open(run: Run) -> None:
+    async def test(bench: Bench) -> None:
+        bench.first.scripts = [says(STREAM_HEAD, *map(chunk, EVENTS), then="hold")]
+        caller = await bench.send(STREAMING)
+        await bench.asked(bench.first)
+        await bench.until(lambda: bench.gateway.deadlines.watched()[0].patience_s == AFTER_DONE_S)
+        bench.pass_time(AFTER_DONE_S + 0.5)
+        answer = await caller.answer()
+        assert answer.body.endswith(b"data: [DONE]\n\n") and b'"error"' not in answer.body
+        assert (await bench.settled())[0].outcome == "ok"
+
+    run(test)
+
+
+def test_an_error_whose_text_does_not_end_is_an_error_all_the_same(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forward, "REFUSAL_S", 0.05)
+
+    async def test(bench: Bench) -> None:
+        head = b"HTTP/1.1 500 Oh\r\nTransfer-Encoding: chunked\r\n\r\n"
+        bench.first.scripts = [says(head, *[b"1\r\n \r\n"] * 3, then="hold")]
+        bench.second.scripts = [says(JSON)]
+        assert (await bench.call()).status == 200
+        assert (await bench.settled())[0].provider == "two"
 
     run(test)

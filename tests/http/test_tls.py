@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import random
 import ssl
-from collections.abc import Callable
 
 import pytest
 from tests.bench import InLoop
@@ -78,36 +77,33 @@ def test_large_bodies_come_whole_both_ways(in_loop: InLoop, certificate: str, ve
 @pytest.mark.parametrize("size", [1, 7, 300])
 def test_records_may_come_in_pieces(in_loop: InLoop, certificate: str, size: int) -> None:
     async def test() -> None:
-        async with running(tls=server_tls(certificate)) as chaos:
-            chaos.scripts = [says(STREAM)]
-            server = await asyncio.start_server(_cutting(chaos.port, size), "127.0.0.1", 0)
-            async with server:
-                payload = await ask(certificate, server.sockets[0].getsockname()[1])
+        async with running(says(STREAM), tls=server_tls(certificate)) as chaos, running(_cutting(chaos.port, size)) as relay:
+            payload = await ask(certificate, relay.port)
             assert payload.endswith(b"data: [DONE]\n\n")
 
     in_loop(test)
 
 
-def _cutting(port: int, size: int) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], "asyncio.Future[None]"]:
+def _cutting(port: int, size: int) -> Script:
     """A relay that hands answers on in pieces of `size` bytes."""
 
-    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", port)
-
-        async def out() -> None:
+    async def out(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
             while data := await reader.read(65536):
-                back.write(data)
+                writer.write(data)
 
-        sending = asyncio.create_task(out())
-        while data := await there.read(65536):
-            for at in range(0, len(data), size):
-                writer.write(data[at : at + size])
-                await asyncio.sleep(0)
-        await sending
-        for end in (back, writer):
-            end.close()
+    async def relay(peer: Peer) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", port)
+        sending = asyncio.create_task(out(peer.reader, back))
+        try:
+            while data := await there.read(65536):
+                for at in range(0, len(data), size):
+                    await peer.say(data[at : at + size])
+        finally:
+            sending.cancel()
+            back.transport.abort()
 
-    return relay  # type: ignore[return-value]
+    return relay
 
 
 async def _cut(peer: Peer) -> None:

@@ -23,7 +23,7 @@ def in_pieces(data: bytes, cuts: list[int]) -> list[bytes]:
 
 def encode(chunks: list[bytes], style: int) -> bytes:
     """Chunked coding in one of several spellings."""
-    sizes = ("%x", "%X", "%04x", '%x;a="b"')
+    sizes = ("%x", "%X", "%04x", '%x ;a="b"')
     body = b"".join((sizes[style] % len(chunk)).encode() + b"\r\n" + chunk + b"\r\n" for chunk in chunks)
     return body + (b"0\r\n\r\n" if style % 2 else b"0\r\nA: b\r\nC: d\r\n\r\n")
 
@@ -59,6 +59,30 @@ def test_bad_chunking_is_an_error(bad: bytes) -> None:
         ChunkedBody().feed(bad)
 
 
+@pytest.mark.parametrize("size", [b"0x5", b"0X5", b"+5", b"0_5", b" 5", b"5 ", b"\t5", b"5\n", b"05" * 10, b"5;\x00"])
+def test_a_chunk_size_is_hexadecimal_digits_and_nothing_else(size: bytes) -> None:
+    for whole in (size + b"\r\nhello\r\n", b"1\r\n!\r\n" + size + b"\r\nhello\r\n"):
+        with pytest.raises(BadAnswer):
+            ChunkedBody().feed(whole)
+
+
+@pytest.mark.parametrize("end", [b"XY", b"\rX", b"X\n", b"\n\r", b"\n1", b"3\r\nabc\r\n"])
+@pytest.mark.parametrize("before", [b"", b"1\r\n!\r\n"])
+def test_a_chunk_is_followed_by_a_line_end_however_it_is_cut(before: bytes, end: bytes) -> None:
+    data = before + b"5\r\nhello" + end + b"1\r\na\r\n0\r\n\r\n"
+    for cut in range(len(data) + 1):
+        body = ChunkedBody()
+        with pytest.raises(BadAnswer):
+            for part in (data[:cut], data[cut:]):
+                body.feed(part)
+
+
+def test_what_was_whole_before_the_framing_broke_is_told() -> None:
+    with pytest.raises(BadAnswer) as told:
+        ChunkedBody().feed(b"1\r\na\r\n2\r\nbc\r\n2\r\ndeXY")
+    assert told.value.before == b"abc"
+
+
 @given(st.binary(max_size=200), CUTS)
 def test_garbage_is_an_error_or_a_body_and_never_anything_else(data: bytes, cuts: list[int]) -> None:
     body = ChunkedBody()
@@ -91,6 +115,19 @@ def test_a_head_is_read_whatever_the_case() -> None:
     head, lines, rest = found
     assert lines.endswith(b"connection: Close\r\n")
     assert (head.status, head.content_length, head.keeps_alive, rest) == (200, 5, False, b"hello")
+
+
+@pytest.mark.parametrize(
+    ("lines", "keeps_alive"),
+    [
+        (b"", True), (b"Connection: keep-alive\r\nConnection: Keep-Alive, foo\r\n", True), (b"Connection: foo, Close\r\n", False),
+        (b"Connection: keep-alive\r\nConnection: close\r\n", False), (b"Connection: closed\r\n", True),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_the_connection_is_a_list(lines: bytes, keeps_alive: bool) -> None:
+    found = read_head(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n%b\r\n" % lines)
+    assert found is not None
+    assert (found[0].keeps_alive, found[0].content_length) == (keeps_alive, 5)
 
 
 @pytest.mark.parametrize(
@@ -142,3 +179,19 @@ def test_a_bare_line_feed_adds_no_header_to_what_the_caller_gets() -> None:
     found = read_head(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\nSet-Cookie: a=b\r\n\r\n")
     assert found is not None
     assert b"\n" not in found[0].content_type
+
+
+@pytest.mark.parametrize("size", [b"0x5", b"+5", b"-5", b" 5", b"5_0", b"", b"g", b"5" * 17])
+def test_a_size_that_is_not_plain_hexadecimal_is_refused(size: bytes) -> None:
+    with pytest.raises(BadAnswer):
+        ChunkedBody().feed(size + b"\r\nabcde\r\n0\r\n\r\n")
+
+
+@pytest.mark.parametrize("cut", range(1, 22))
+@pytest.mark.parametrize("after", [b"XY", b"\rX", b"X\n", b"\n\r"])
+def test_what_stands_where_a_chunk_ends_is_not_swallowed(after: bytes, cut: int) -> None:
+    data = b"5\r\nabcde" + after + b"5\r\nfghij\r\n0\r\n\r\n"
+    body = ChunkedBody()
+    with pytest.raises(BadAnswer):
+        body.feed(data[:cut])
+        body.feed(data[cut:])

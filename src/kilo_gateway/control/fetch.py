@@ -24,6 +24,7 @@ class _Answer:
         connection.send(self, self._message, b"")
 
     def on_head(self, head: Head, lines: bytes) -> None:
+        head.refuse_encoding()
         self._status = head.status
 
     def on_payload(self, payload: bytes) -> None:
@@ -39,7 +40,8 @@ class _Answer:
         if self._status == 200:
             self.done.set_result(b"".join(self._parts))
         else:
-            self.done.set_exception(UpstreamRefused("", self._status, f"status {self._status}"))
+            redirected = "; redirects are not followed" if 300 <= self._status < 400 else ""
+            self.done.set_exception(UpstreamRefused("", self._status, f"it answered with status {self._status}{redirected}"))
 
     def on_lost(self, error: UpstreamError) -> None:
         self.connection = None

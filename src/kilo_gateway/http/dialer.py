@@ -95,7 +95,11 @@ class GuardedDialer:
                 failure = error
         else:
             raise failure or Unreachable(f"the proxy {_name(proxy.origin)} has no address.")
-        await tunnel.opened
+        try:
+            await tunnel.opened
+        except asyncio.CancelledError:  # it took too long
+            tunnel.transport.abort()
+            raise
         await self._secure(tunnel.transport, connection)
 
     async def _secure(self, transport: asyncio.Transport, connection: UpstreamConnection) -> None:

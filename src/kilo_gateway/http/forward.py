@@ -34,7 +34,10 @@ from kilo_gateway.http.wire import Head
 
 MAX_REFUSAL_BYTES = 64 * 1024
 BOOT_RETRY_S = 0.1
+REFUSAL_S = 5.0  # for the text of an upstream's error
+AFTER_DONE_S = 1.0  # for an upstream to end an answer that has said it is over
 _COLON = ord(":")
+_DONE = b"[DONE]\n\n"
 
 
 class Client(Protocol):
@@ -117,7 +120,11 @@ class Forward:
             if seconds > self._endpoint.patience.idle_s:
                 self._client.abort()
             return
-        connection = self._connection
+        connection, translator = self._connection, self._exchange.translator
+        if translator is not None and translator.is_done and connection is not None:
+            connection.abort()
+            self.on_end()  # it has said all; how long it keeps the connection open is nobody's business
+            return
         is_stream = self._exchange.call.is_stream
         wait = Wait(self._phase, self._endpoint, is_stream, is_stream and not self._has_begun, self._comments)
         step = next_step(wait, seconds, is_unsent=connection is not None and connection.has_unsent())
@@ -142,6 +149,7 @@ class Forward:
     def on_head(self, head: Head, lines: bytes) -> None:
         exchange = self._exchange
         exchange.state = HEADERS
+        head.refuse_encoding()
         self._head = head
         if head.status == 200:
             translator = self._pipeline.dialects.translator(exchange.call, self._endpoint, head.content_type)
@@ -150,6 +158,7 @@ class Forward:
         else:
             self._feed = self._keep_refusal
             self._head_lines = lines
+            asyncio.get_running_loop().call_later(REFUSAL_S, self._is_refusal_enough, self._connection)
         if self._is_gathering:
             self._wait(IDLE)
 
@@ -160,6 +169,8 @@ class Forward:
                 if out[0] != _COLON or b"\ndata" in out:  # a comment is no sign of progress
                     self._client.is_fresh = True
                 self._write(b"%x\r\n%b\r\n" % (len(out), out) if self._is_chunking else out)
+                if out.endswith(_DONE):
+                    self._client.patience_s = AFTER_DONE_S
         elif out:
             self._begin(out)
         elif self._is_gathering:
@@ -303,6 +314,12 @@ class Forward:
         if len(self._refusal) < MAX_REFUSAL_BYTES:
             self._refusal += data
         return b""
+
+    def _is_refusal_enough(self, connection: UpstreamConnection | None) -> None:
+        """An error's text may drip for ever. What is there by now is the error."""
+        if connection is not None and self._connection is connection and self._feed == self._keep_refusal:
+            connection.abort()
+            self.on_end()
 
     def _refused(self) -> Exception:
         retry_after = wire.header(self._head_lines, b"retry-after")

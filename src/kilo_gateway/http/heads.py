@@ -34,7 +34,6 @@ class Layout(Struct):
     credential: bytes
     length: bytes
     has_host: bool
-    count: int
     notable: dict[bytes, bytes]
 
 
@@ -122,4 +121,4 @@ def _layout(names: tuple[bytes, ...]) -> Layout:
     credential = next((spelled[name] for name in _CREDENTIALS if name in spelled), b"")
     length = spelled.get(b"content-length", b"")
     notable = {name: spelled[name] for name in _NOTABLE if name in spelled}
-    return Layout(credential, length, b"host" in spelled, len(names), notable)
+    return Layout(credential, length, b"host" in spelled, notable)

@@ -15,6 +15,8 @@ from kilo_gateway.core.errors import BadAnswer
 _FIELDS = re.compile(
     rb"\r\n(content-(?:type|length|encoding)|transfer-encoding|connection):[ \t]*([^\r\n]*[^\r\n \t])"
 ).findall
+_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?").fullmatch
+_LINE_END = b"\r\n"
 
 MAX_HEAD_BYTES = 64 * 1024
 MAX_LINE_BYTES = 4 * 1024
@@ -26,6 +28,12 @@ class Head(Struct, frozen=True):
     content_length: int | None
     is_chunked: bool
     keeps_alive: bool
+    is_encoded: bool = False
+
+    def refuse_encoding(self) -> None:
+        """Where identity was asked for."""
+        if self.is_encoded:
+            raise BadAnswer("the answer is compressed although identity was asked for")
 
 
 def read_head(data: bytes) -> tuple[Head, bytes, bytes] | None:
@@ -42,19 +50,20 @@ def read_head(data: bytes) -> tuple[Head, bytes, bytes] | None:
 @lru_cache(maxsize=512)
 def _head(status: bytes, found: tuple[tuple[bytes, bytes], ...]) -> Head:
     """Remembered: in what concerns its framing an upstream's answers are alike, above all those that come in chunks."""
-    fields = dict(found)
+    options = {option.strip() for name, value in found if name == b"connection" for option in value.split(b",")}
+    said = {field for field in found if field[0] != b"connection"}
+    fields = dict(said)
     length = fields.get(b"content-length")
-    if len(found) != len(fields) and len(set(found)) != len(fields):
+    if len(said) != len(fields):
         raise BadAnswer("the answer's head says two things about its framing")
-    if fields.get(b"content-encoding", b"identity") != b"identity":
-        raise BadAnswer("the answer is compressed although identity was asked for")
     try:
         return Head(
             int(status[9:12]),
             fields.get(b"content-type", b"application/octet-stream"),
             None if length is None else _whole(length),
             fields.get(b"transfer-encoding") == b"chunked",
-            fields.get(b"connection") != b"close" and status[:8] == b"HTTP/1.1",
+            b"close" not in options and status[:8] == b"HTTP/1.1",
+            fields.get(b"content-encoding", b"identity") != b"identity",
         )
     except ValueError as error:
         raise BadAnswer(f"the answer's head cannot be read: {status!r} {found!r:.80}") from error
@@ -131,11 +140,8 @@ class ChunkedBody:
         if not (self._line or self._owed or self._in_trailer):
             # Mostly a read is one chunk, whole: a chat completion's events come one by one.
             end = data.find(b"\r\n", 1, 12)
-            try:
-                if end > 0 and 0 < int(data[:end], 16) == len(data) - end - 4:
-                    return data[end + 2 : -2]
-            except ValueError:
-                pass  # a size with an extension, or none: looked at below
+            if end > 0 and 0 < _chunk_size(data[:end]) == len(data) - end - 4 and data.endswith(_LINE_END):
+                return data[end + 2 : -2]
         return self._feed_any(data)
 
     def _feed_any(self, data: bytes) -> bytes:
@@ -145,7 +151,10 @@ class ChunkedBody:
             data, self._line = self._line + data, b""
         elif self._owed:
             at = self._owed
-            payload.append(data[: max(at - 2, 0)])
+            end = max(at - 2, 0)
+            if not (_LINE_END if at > 1 else b"\n").startswith(data[end:at]):
+                raise _no_line_end(data[end:at], payload)
+            payload.append(data[:end])
         size = len(data)
         while at < size:
             line_end = data.find(b"\r\n", at)
@@ -160,14 +169,13 @@ class ChunkedBody:
                     break
                 at = line_end + 2
                 continue
-            try:
-                length = int(data[at:line_end], 16)
-            except ValueError:
-                length = _size_before_extension(data[at:line_end], payload)
+            length = _chunk_size(data[at:line_end])
             start = line_end + 2
             if length > 0:
-                payload.append(data[start : start + length])
                 at = start + length + 2
+                if not _LINE_END.startswith(data[at - 2 : at]):
+                    raise _no_line_end(data[at - 2 : at], payload)
+                payload.append(data[start : start + length])
             elif length == 0:
                 self._in_trailer = True
                 at = start
@@ -182,14 +190,22 @@ class ChunkedBody:
         self._line = line
 
 
-def _size_before_extension(line: bytes, before: list[bytes]) -> int:
-    try:
-        return int(line.partition(b";")[0], 16)
-    except ValueError as error:
-        raise _bad_size(line, before) from error
+@lru_cache(maxsize=1024)
+def _chunk_size(line: bytes) -> int:
+    """-1 for what is no size. Remembered: chunks are of few sizes, and looking up is cheaper than `int`."""
+    found = _SIZE(line)
+    return int(found[1], 16) if found else -1
 
 
 def _bad_size(line: bytes, before: list[bytes]) -> BadAnswer:
-    error = BadAnswer(f"the upstream sent a bad chunk size: {line[:20]!r}")
+    return _broken(f"the upstream sent a bad chunk size: {line[:20]!r}", before)
+
+
+def _no_line_end(found: bytes, before: list[bytes]) -> BadAnswer:
+    return _broken(f"the upstream sent {found!r} where a chunk should end", before)
+
+
+def _broken(message: str, before: list[bytes]) -> BadAnswer:
+    error = BadAnswer(message)
     error.before = b"".join(before)
     return error

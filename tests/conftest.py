@@ -1,4 +1,4 @@
-"""What holds for every test: the skips' report, and a gateway to run a coroutine against."""
+"""What holds for every test: the plugins, and a gateway to run a coroutine against."""
 
 import asyncio
 import shutil
@@ -11,7 +11,7 @@ import uvloop
 from hypothesis import HealthCheck, settings
 from tests.bench import ENDS_S, BenchTest, InLoop, Run, Wishes, bench_in
 
-pytest_plugins = ("tests.skips",)
+pytest_plugins = ("tests.skips", "tests.reports")
 
 settings.register_profile("repository", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("repository")

@@ -7,12 +7,13 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import Raw
 from tests.streams import DONE, FINISH, STREAMS, Stream, content, usage
 
-from kilo_gateway.core.errors import UpstreamError
+from kilo_gateway.core.errors import BadAnswer, Truncated, UpstreamError
 from kilo_gateway.core.price import Price
 from kilo_gateway.core.types import Call, Endpoint, Origin
-from kilo_gateway.dialects.relay import RelayBody, RelayStream
+from kilo_gateway.dialects.relay import MAX_ANSWER_BYTES, RelayBody, RelayStream
 
 PRICE = Price(1_000_000, 2_000_000)
 ENDPOINT = Endpoint("one", "mock/model", Origin("h", 1), "openai-chat", b'"m"', b"", b"", b'"one"', b'"mock/model"', PRICE)
@@ -168,6 +169,54 @@ def test_output_is_estimated_by_the_events_that_passed() -> None:
     for _ in range(50):
         stream.feed(content("word"))
     assert stream.estimated_output_tokens() == 50
+
+
+def test_one_event_that_says_much_is_more_than_one_token() -> None:
+    stream = RelayStream(CALL, ENDPOINT)
+    stream.feed(content("word"))
+    stream.feed(content("x" * 10_000))
+    assert 2_000 <= stream.estimated_output_tokens() <= 2_600
+
+
+def choice(index: int, finish: str = "null") -> bytes:
+    return b'data: {"id":"c","choices":[{"index":%d,"delta":{"content":"a"},"finish_reason":%b}]}\n\n' % (index, finish.encode())
+
+
+@pytest.mark.parametrize("end", [b"", usage(1, 2)])
+def test_of_several_answers_one_that_finished_does_not_end_the_others(end: bytes) -> None:
+    several = Call("openai-chat", "mock/model", True, 400, {"n": Raw(b"2")})
+    stream = RelayStream(several, ENDPOINT)
+    for event in (choice(0), choice(1), choice(0, '"stop"'), choice(1)):
+        stream.feed(event)
+    with pytest.raises(Truncated):
+        stream.finish()
+    whole = RelayStream(several, ENDPOINT)
+    whole.feed(choice(0, '"stop"') + choice(1, '"stop"') + end + DONE)
+    assert whole.finish() == b"" and whole.is_done
+
+
+def test_a_json_answer_has_a_bound() -> None:
+    body = RelayBody(CALL, ENDPOINT)
+    with pytest.raises(BadAnswer, match="more than"):
+        for _ in range(MAX_ANSWER_BYTES // 1_000_000 + 1):
+            body.feed(b" " * 1_000_000)
+
+
+def test_usage_that_is_silent_on_the_completion_is_estimated_there() -> None:
+    body = RelayBody(CALL, ENDPOINT)
+    body.feed(b'{"choices":[{"message":{"content":"%b"}}],"usage":{"prompt_tokens":5}}' % (b"x" * 400))
+    told = json.loads(body.finish())["usage"]
+    assert (told["prompt_tokens"], told["completion_tokens"], told["estimated"]) == (5, 100, True)
+    assert told["cost"] == 0.000205
+
+
+@pytest.mark.parametrize("code", ["my secret prompt", "x" * 65, "a\nb", "[{'role': 'user'}]"])
+def test_a_code_that_is_none_is_not_passed_on(code: str) -> None:
+    body = RelayBody(CALL, ENDPOINT)
+    body.feed(json.dumps({"error": {"message": "no", "code": code, "type": code}}).encode())
+    with pytest.raises(UpstreamError) as caught:
+        body.finish()
+    assert caught.value.code == "upstream_error"
 
 
 def test_an_event_that_comes_in_fragments_does_not_lose_the_estimate() -> None:

@@ -3,12 +3,14 @@
 As the caller's dialect: `open_body`, `error_body`, `error_events`. As the upstream's: `splice`, `read_event`, `stamped`.
 """
 
+import re
 import sys
 from decimal import Decimal
 from typing import NamedTuple
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from kilo_gateway.core import money, nesting
 from kilo_gateway.core.errors import BadRequest, GatewayError
@@ -28,6 +30,7 @@ _WITH_USAGE = Raw(b'{"include_usage":true}')
 _BOOLEANS = {b"true": True, b"false": False, b"null": False}
 
 _ABSENT = Raw(b"null")
+_CODE = re.compile(r"[A-Za-z0-9_.:-]{1,64}").fullmatch
 
 
 class PromptDetails(Struct):
@@ -52,6 +55,7 @@ class Counted(Struct):
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    total_tokens: int | None = None
     cost: Decimal | None = None
 
 
@@ -61,6 +65,7 @@ class Reported(Counted):
     prompt_tokens_details: PromptDetails | None = None
     completion_tokens_details: CompletionDetails | None = None
     prompt_cache_hit_tokens: int | None = None  # https://api-docs.deepseek.com/guides/kv_cache
+    server_tool_use_details: ServerTools | None = None  # https://openrouter.ai/docs/api-reference/chat-completion
     server_tool_use: ServerTools | None = None
 
 
@@ -148,6 +153,11 @@ def splice(call: Call, endpoint: Endpoint) -> bytes:
     return _encode(fields)
 
 
+def wants_several(call: Call) -> bool:
+    """Whether more than one answer is asked for."""
+    return bytes(call.fields.get("n", b"1")) not in (b"1", b"null")
+
+
 def asks_for_tools(call: Call) -> bool:
     """An empty list is no question: OpenClaw sends one with every request."""
     for name in ("tools", "functions"):
@@ -166,16 +176,21 @@ def read_event(data: bytes) -> Event | None:
 
 
 def read_usage(raw: Raw, endpoint: Endpoint) -> Usage | None:
-    """None when there is no usage in it, or one that cannot be true."""
+    """None when there is no usage in it, or one that cannot be true. Estimated where it is silent on the completion."""
     reported = _reported(raw)
     if reported is None or reported.prompt_tokens is None:
         return None
-    prompt, completion = reported.prompt_tokens, reported.completion_tokens or 0
+    prompt, completion = reported.prompt_tokens, reported.completion_tokens
+    is_half = completion is None and reported.total_tokens is None
+    if completion is None:
+        completion = 0 if reported.total_tokens is None else reported.total_tokens - prompt
     if not (0 <= prompt <= MAX_TOKENS and 0 <= completion <= MAX_TOKENS):
         return None
     cost = None
     if endpoint.is_cost_reported and reported.cost is not None and 0 <= reported.cost < MAX_TOKENS:
         cost = money.nanos_of_usd(reported.cost)
+    if is_half and cost is None:
+        return Usage(prompt, 0, is_estimated=True)
     if type(reported) is not Reported:
         return Usage(prompt, completion, reported_cost=cost)
     return _with_kinds(reported, prompt, completion, cost)
@@ -195,7 +210,8 @@ def _reported(raw: Raw) -> Counted | None:
 
 def _with_kinds(reported: Reported, prompt: int, completion: int, cost: money.Nanos | None) -> Usage:
     """No kind has more tokens than there are."""
-    given, made, tools = reported.prompt_tokens_details, reported.completion_tokens_details, reported.server_tool_use
+    given, made = reported.prompt_tokens_details, reported.completion_tokens_details
+    tools = reported.server_tool_use_details or reported.server_tool_use
     read = _within(reported.prompt_cache_hit_tokens, prompt)
     write = audio = image = reasoning = spoken = drawn = 0
     if given is not None:
@@ -233,8 +249,14 @@ def error_of(raw: Raw) -> Problem | None:
         return Problem(error, "upstream_error")
     message, number = error.message or "the upstream reported an error", str(error.code or "")
     if number.isdigit() and len(number) < 6:
-        return Problem(message, error.type or "upstream_error", int(number))
-    return Problem(message, str(error.code or error.type or "upstream_error"))
+        return Problem(message, _sane(error.type), int(number))
+    return Problem(message, _sane(error.code or error.type))
+
+
+def _sane(code: str | int | None) -> str:
+    """Codes go into the log, and an upstream may have put anything into them, the prompt too."""
+    text = str(code or "")
+    return text if _CODE(text) else "upstream_error"
 
 
 def open_answer(data: bytes) -> dict[str, Raw] | None:
@@ -250,6 +272,29 @@ def id_of(fields: dict[str, Raw]) -> str:
         return _decode_str(fields["id"])
     except (KeyError, msgspec.MsgspecError, UnicodeDecodeError):
         return ""
+
+
+class _Part(Struct):
+    type: str | None = None
+
+
+class _Asked(Struct):
+    content: list[_Part] | str | None = None
+
+
+_decode_asked = msgspec.json.Decoder(list[_Asked]).decode
+
+
+def with_images(usage: Usage, call: Call, endpoint: Endpoint) -> Usage:
+    """Where images have a price each, or may have one, those of the prompt are counted: no upstream tells how many."""
+    if endpoint.price is not None and not endpoint.price.image:
+        return usage
+    try:
+        asked = _decode_asked(call.fields["messages"])
+    except (KeyError, msgspec.MsgspecError, RecursionError):
+        return usage
+    parts = [part for message in asked if isinstance(message.content, list) for part in message.content]
+    return replace(usage, images=sum(part.type == "image_url" for part in parts))
 
 
 class _Message(Struct):

@@ -17,6 +17,8 @@ from kilo_gateway.dialects.openai_chat import Event, Problem
 
 EVENT_END = b"\n\n"
 MAX_EVENT_BYTES = 16 * 1024 * 1024
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+FRAMING_BYTES = 600  # of an event, without what it says: more than all are known to have
 MAX_TAIL_BYTES = 64 * 1024
 _DONE_LINE = re.compile(rb"^data:[ ]?\[DONE\]", re.MULTILINE).search
 _NO_EVENT = frozenset({b"", b":", b"\n", b"\r"})  # how nothing, a comment and an empty line begin
@@ -33,12 +35,17 @@ class RelayBody:
         self._call = call
         self._endpoint = endpoint
         self._parts: list[bytes] = []
+        self._size = 0
         self.usage: Usage | None = None
         self.cost: Nanos | None = None
         self.upstream_id = ""
 
     def feed(self, data: bytes) -> bytes:
         self._parts.append(data)
+        self._size += len(data)
+        if self._size > MAX_ANSWER_BYTES:
+            self._parts.clear()
+            raise BadAnswer(f"{self._endpoint.provider}'s answer has more than {MAX_ANSWER_BYTES} bytes.")
         return b""
 
     def finish(self) -> bytes:
@@ -53,18 +60,21 @@ class RelayBody:
         usage = openai_chat.read_usage(fields["usage"], endpoint) if "usage" in fields else None
         if usage is None:
             usage = Usage(self._call.estimated_prompt_tokens(), openai_chat.estimated_tokens(fields), is_estimated=True)
-        self.usage = usage
+        elif usage.is_estimated:
+            usage = Usage(usage.prompt_tokens, openai_chat.estimated_tokens(fields), is_estimated=True)
+        self.usage = usage = openai_chat.with_images(usage, self._call, endpoint)
         self.cost = cost = cost_of(usage, endpoint, self._call.at_ms)
         return openai_chat.stamped(fields, usage, cost, endpoint)
 
     def estimated_output_tokens(self) -> int:
-        return sum(map(len, self._parts)) // 4
+        return self._size // 4
 
 
 class RelayStream:
     __slots__ = (
-        "_before_tail", "_call", "_counted", "_created", "_endpoint", "_has_payload", "_is_careful", "_is_final", "_kept",
-        "_later", "_lead", "_partial", "_passed", "_tail", "cost", "is_done", "upstream_id", "usage",
+        "_before_tail", "_call", "_counted", "_created", "_endpoint", "_has_payload", "_has_several", "_is_careful",
+        "_is_final", "_kept", "_later", "_lead", "_looked_at", "_partial", "_passed",
+        "_tail", "cost", "is_done", "upstream_id", "usage",
     )  # fmt: skip
 
     def __init__(self, call: Call, endpoint: Endpoint) -> None:
@@ -77,9 +87,11 @@ class RelayStream:
         self._is_final = False  # the kept event says the answer is over
         self._is_careful = True  # each event has to be looked at
         self._has_payload = self.is_done = False
+        self._has_several = openai_chat.wants_several(call)  # then one that has finished says nothing of the others
         self._tail = self._before_tail = b""
         self._passed = 0  # bytes that were not looked at
         self._counted = 0  # events that were
+        self._looked_at = 0  # their bytes
         self._created = 0
         self.usage: Usage | None = None
         self.cost: Nanos | None = None
@@ -111,14 +123,19 @@ class RelayStream:
                 raise Truncated(f"{self._endpoint.provider}'s stream stopped inside an event.")
         if self.is_done or _DONE_LINE(self._tail):  # the latter: in the middle of a read, before something else
             return b""
-        if not (self._kept and self._is_final) and b'"finish_reason":"' not in self._last_passed():
+        is_final = bool(self._kept) and self._is_final
+        if not is_final and (self._has_several or b'"finish_reason":"' not in self._last_passed()):
             raise Truncated(f"{self._endpoint.provider}'s stream stopped before its end.")
         return self._end(openai_chat.DONE)
 
     def estimated_output_tokens(self) -> int:
-        """As many as events were looked at, and passed: of those the last are taken for typical, counting costs all."""
+        """As many as events were looked at, and passed: of those the last are taken for typical, counting costs all.
+
+        More where events say more than a token each.
+        """
         tail = self._tail or self._before_tail
-        return self._counted + (self._passed * tail.count(EVENT_END) // len(tail) if tail else 0)
+        events = self._counted + (self._passed * tail.count(EVENT_END) // len(tail) if tail else 0)
+        return max(events, (self._passed + self._looked_at - events * FRAMING_BYTES) // 4)
 
     def _keep_partial_event(self, data: bytes) -> bytes:
         if data.endswith(b"\n\r\n"):
@@ -134,6 +151,7 @@ class RelayStream:
     def _look_at_each(self, data: bytes) -> bytes:
         """The events of `data` that may leave. Most that come here only have `"usage":null` in them."""
         out: list[bytes] = []
+        self._looked_at += len(data)
         for event in _EVENTS(data):
             if not event or self.is_done:
                 break
@@ -174,7 +192,8 @@ class RelayStream:
             out.append(self._let_go())
             self.usage = usage
             self._kept = event
-            self._is_final = not chunk.choices or any(choice.finish_reason for choice in chunk.choices)
+            ends = not self._has_several and any(choice.finish_reason for choice in chunk.choices or ())
+            self._is_final = not chunk.choices or ends
         elif self._kept:
             self._later.append(event)
             if self._keeps_talking(chunk):
@@ -214,6 +233,9 @@ class RelayStream:
         if usage is None:
             tokens = self.estimated_output_tokens()
             self.usage = usage = Usage(self._call.estimated_prompt_tokens(), tokens, is_estimated=True)
+        elif usage.is_estimated:
+            usage = Usage(usage.prompt_tokens, self.estimated_output_tokens(), is_estimated=True)
+        self.usage = usage = openai_chat.with_images(usage, self._call, self._endpoint)
         self.cost = cost = cost_of(usage, self._endpoint, self._call.at_ms)
         if not self._kept:
             told = openai_chat.usage_event(self.upstream_id, self._created, usage, cost, self._endpoint)

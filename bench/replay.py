@@ -15,12 +15,16 @@ from gateways import CONFIGURATION, MODEL, fill
 from kilo_gateway import config
 from kilo_gateway.app.worker import build_worker
 from kilo_gateway.catalog.files import DataDirectory
+from kilo_gateway.catalog.overlay import load_overlay
+from kilo_gateway.catalog.prices import PriceBook, price_table
 from kilo_gateway.catalog.snapshot import Snapshot, digest
 from kilo_gateway.core.keyring import SECRET_BYTES, Keyring
 from kilo_gateway.core.types import Key
 from kilo_gateway.http.server import ClientConnection
 from kilo_gateway.http.upstream import UpstreamConnection
+from kilo_gateway.upstreams.assemble import Served, Sources, assemble
 from kilo_gateway.upstreams.compile import compile_snapshot
+from kilo_gateway.upstreams.registry import providers
 
 REPEATS = 20_000
 BURST = 200
@@ -114,7 +118,11 @@ def _connect(directory: Path) -> tuple[Silent, ClientConnection, UpstreamConnect
     files, keyring = DataDirectory(settings.data_dir), Keyring(bytes(SECRET_BYTES))
     files.create()
     keys = [(digest(keyring.pepper, KEY), Key("replay", "replay", "owner"))]
-    data = compile_snapshot(settings, keys, {}, version=1, hop=keyring.hop, local_key="", created=0)
+    sources = Sources(load_overlay(), PriceBook(price_table()), providers())
+    served = [Served(each) for each in settings.upstreams]
+    catalogue = assemble(settings, served, sources, has_local=False, version=1, now_s=0)
+    upstreams = {each.name: each for each in settings.upstreams}
+    data = compile_snapshot(catalogue, settings, upstreams, keys, version=1, hop=keyring.hop, local_key="")
     snapshot = Snapshot(data, keyring.pepper)
     parts = build_worker(settings, files, keyring, snapshot, _say_nothing, list, name="replay", crash_at="")
     upstream = UpstreamConnection(parts.gateway.pool, snapshot.resolve(MODEL).endpoints[0].origin)

@@ -15,14 +15,17 @@ from tests.caller import KEY, Answer, Caller, asking, request
 from tests.chaos import Chaos, Script
 
 from kilo_gateway.app.worker import routes
+from kilo_gateway.catalog.catalogue import Place
+from kilo_gateway.catalog.facts import Facts, Said, merge
+from kilo_gateway.catalog.facts import Origin as FactOrigin
 from kilo_gateway.catalog.snapshot import Snapshot, Snapshots, digest
 from kilo_gateway.core import nesting
 from kilo_gateway.core.ids import GenerationIds
 from kilo_gateway.core.meters import Meters
 from kilo_gateway.core.pipeline import Pipeline
-from kilo_gateway.core.secret import Secret
-from kilo_gateway.core.settings import ModelSettings, UpstreamSettings
 from kilo_gateway.core.price import Price
+from kilo_gateway.core.secret import Secret
+from kilo_gateway.core.settings import UpstreamSettings
 from kilo_gateway.core.types import Ended, Endpoint, JournalLine, Key, Model, Origin, Patience, SnapshotData, Started
 from kilo_gateway.dialects.bridge import Bridge
 from kilo_gateway.http.deadlines import Deadlines
@@ -202,7 +205,7 @@ class Bench:
     def snapshot(self, first: int) -> SnapshotData:
         second = self.second.port
         models = (
-            Model("mock/model", (self._endpoint("one", first), self._endpoint("two", second)), 1000),
+            Model("mock/model", (self._endpoint("one", first), self._endpoint("two", second))),
             Model("mock/one", (self._endpoint("one", first, "mock/one"),)),
             Model("mock/open", (self._endpoint("one", first, "mock/open"),), is_open=True),
             Model("mock/free", (self._endpoint("one", first, "mock/free", price=None),)),
@@ -210,8 +213,8 @@ class Bench:
             Model("mock/demo", (self._demo(),)),
         )
         keys = ((digest(PEPPER, KEY), Key("k1", "test", "member")),)
-        aliases = {"kilo/auto": "mock/model"}
-        return SnapshotData(1, "bench", keys, models if self.wishes.has_models else (), aliases)
+        routes = {"kilo/auto": "mock/model"}
+        return SnapshotData(1, "bench", keys, models if self.wishes.has_models else (), routes)
 
     def _endpoint(
         self, name: str, port: int, model: str = "mock/model", *, price: Price | None = PRICE, is_cost_reported: bool = False
@@ -221,7 +224,8 @@ class Bench:
             name, "openai-chat", Origin(host, port, self.wishes.is_tls, is_trusted=True), "/v1", Secret(f"sk-{name}"), (),
             self.wishes.patience, "", is_cost_reported, "test",
         )  # fmt: skip
-        return endpoint_of(upstream, ModelSettings(model, "upstreams-own-name", price, None, False), HOP)
+        card = merge([Said(Facts(price=price), FactOrigin("test", 0))])
+        return endpoint_of(upstream, model, Place(name, "upstreams-own-name", card), HOP)
 
     def _demo(self) -> Endpoint:
         plain = self._endpoint("local", 1, "mock/demo")

@@ -21,7 +21,9 @@ from kilo_gateway.ledger import journal
 
 STARTS_S = 30.0
 ENDS_S = 40.0
+AUTO_IDS = ("kilo/auto", *(f"kilo-auto/{tier}" for tier in ("balanced", "frontier", "efficient", "small", "free", "org")))
 _URL = re.compile(r"URL\s+http://localhost:(\d+)")
+_IN_TERMINAL = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
 
 
 async def answers(peer: Peer) -> None:
@@ -81,7 +83,7 @@ models = [ {{ id = "mock/model", upstream_id = "m", input_usd_per_mtok = 1.0, ou
 def environment(home: Path, **more: str) -> dict[str, str]:
     """Nothing of this machine's own settings."""
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "TMPDIR", "PYTHONPATH")}
-    return kept | {"HOME": str(home), "XDG_CONFIG_HOME": str(home / "none"), "COLUMNS": "200"} | more
+    return kept | {"HOME": str(home), "XDG_CONFIG_HOME": str(home / "none"), "COLUMNS": "200", "KILO_GATEWAY_LOCAL__SERVERS": "false"} | more
 
 
 class Node:
@@ -93,6 +95,7 @@ class Node:
         self.environment = environment(root, **more)
         self.process: subprocess.Popen[bytes] | None = None
         self.port = 0
+        self.terminal: int | None = None
 
     # Running it
 
@@ -110,12 +113,14 @@ class Node:
         return self
 
     def begin(self, *arguments: str, **more: str) -> "subprocess.Popen[bytes]":
-        """Returns at once."""
+        """Returns at once. It leads a process group of its own, in the foreground of `terminal` where there is one."""
         self.out = (self.root / "out").open("w+b")
         self.log = (self.root / "log").open("ab")
+        terminal = subprocess.DEVNULL if self.terminal is None else self.terminal
+        launcher = [] if self.terminal is None else [sys.executable, "-c", _IN_TERMINAL]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "kilo_gateway", "serve", *self.options(), "--port", str(self.port), *arguments],
-            stdout=self.out, stderr=self.log, stdin=subprocess.DEVNULL, env=self.environment | more,
+            [*launcher, sys.executable, "-m", "kilo_gateway", "serve", *self.options(), "--port", str(self.port), *arguments],
+            stdout=self.out, stderr=self.log, stdin=terminal, env=self.environment | more, start_new_session=True,
         )  # fmt: skip
         return self.process
 
@@ -123,6 +128,11 @@ class Node:
         """The exit code."""
         self.signal(number)
         return self.ended()
+
+    def signal_all(self, number: signal.Signals) -> None:
+        """As a shell's `kill -TERM -PGID`: the supervisor and its children each get it."""
+        assert self.process is not None
+        os.killpg(self.process.pid, number)
 
     def signal(self, number: signal.Signals) -> None:
         assert self.process is not None

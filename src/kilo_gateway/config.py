@@ -19,8 +19,8 @@ from kilo_gateway.configuration.upstreams import from_environment, from_file, pr
 from kilo_gateway.core import crash
 from kilo_gateway.core.brand import ENVIRONMENT_PREFIX, PACKAGE
 from kilo_gateway.core.settings import ConfigurationError, LocalSettings, ServerSettings, Settings, UpstreamSettings
-from kilo_gateway.upstreams.compile import local_id
-from kilo_gateway.upstreams.demo import demo_model_path
+from kilo_gateway.upstreams.demo import demo_model_path, local_id
+from kilo_gateway.upstreams.registry import SERVERS
 
 
 def load(config: Path | None = None, data_dir: Path | None = None, flags: Mapping[str, object] | None = None) -> Settings:
@@ -86,7 +86,7 @@ def _settings(found: Found, path: Path | None, environment: Mapping[str, str]) -
     own = found.text("local.path")
     local = LocalSettings(
         found.flag("local.enabled"), _path(found, "local.path") if own else demo_model_path(cache), not own,
-        found.whole("local.context", 256, 1 << 20),
+        found.whole("local.context", 256, 1 << 20), found.flag("local.servers"),
     )  # fmt: skip
     upstreams, notes = from_file(found, environment, server)
     more, more_notes = from_environment(environment, server, {upstream.name for upstream in upstreams})
@@ -100,8 +100,8 @@ def _settings(found: Found, path: Path | None, environment: Mapping[str, str]) -
     auto_default = _auto_default(found, every, local)
     return Settings(
         (_path(found, "data.dir") if data else _xdg(environment, "XDG_DATA_HOME", ".local/share")).absolute(),
-        server, local, auto_default, every, proxy_of(environment), environment.get("SSL_CERT_FILE") or None, path, crash_at,
-        _fingerprint(local, auto_default, every),
+        server, local, auto_default, _refresh_s(found), every, proxy_of(environment),
+        environment.get("SSL_CERT_FILE") or None, path, crash_at, _fingerprint(local, auto_default, every),
         (*notes, *more_notes),
     )  # fmt: skip
 
@@ -112,9 +112,19 @@ def _auto_default(found: Found, upstreams: tuple[UpstreamSettings, ...], local: 
     known = [model.id for upstream in upstreams for model in upstream.models]
     if local.enabled:
         known.append(local_id(local))
-    if wanted and wanted not in known and all(upstream.models for upstream in upstreams):
+    may_turn_up = any(upstream.discovers for upstream in upstreams) or (
+        local.servers and wanted.partition("/")[0] in SERVERS
+    )
+    if wanted and wanted not in known and not may_turn_up:
         raise found.wrong("auto.default", f"the id of a configured model ({', '.join(known) or 'there is none'})")
     return wanted
+
+
+def _refresh_s(found: Found) -> float:
+    seconds = found.seconds("catalog.refresh_s")
+    if seconds < 1:
+        raise found.wrong("catalog.refresh_s", "a number of seconds, at least 1")
+    return seconds
 
 
 def _path(found: Found, name: str) -> Path:

@@ -10,20 +10,21 @@ from hypothesis import strategies as st
 
 from kilo_gateway.catalog.files import read_snapshot, snapshot_bytes, snapshot_of, write_privately
 from kilo_gateway.catalog.snapshot import Snapshot, digest
-from kilo_gateway.core.errors import InvalidKey, UnknownModel
-from kilo_gateway.core.types import ANONYMOUS, Key, Model, SnapshotData
+from kilo_gateway.core.errors import InvalidKey, NotServed, UnknownModel
+from kilo_gateway.core.price import Price
+from kilo_gateway.core.types import ANONYMOUS, Endpoint, Key, Model, Origin, SnapshotData
 
 PEPPER = b"p" * 32
 TEXT = "kilo_" + "aB3" * 10 + "zz"
 KEY = Key("k1", "alice", "member")
 
 
-def data(*models: Model, aliases: dict[str, str] | None = None) -> SnapshotData:
-    return SnapshotData(7, "f", ((digest(PEPPER, TEXT.encode()), KEY),), models, aliases or {})
+def data(*models: Model, routes: dict[str, str] | None = None) -> SnapshotData:
+    return SnapshotData(7, "f", ((digest(PEPPER, TEXT.encode()), KEY),), models, routes or {})
 
 
-def snapshot(*models: Model, aliases: dict[str, str] | None = None) -> Snapshot:
-    return Snapshot(data(*models, aliases=aliases), PEPPER)
+def snapshot(*models: Model, routes: dict[str, str] | None = None) -> Snapshot:
+    return Snapshot(data(*models, routes=routes), PEPPER)
 
 
 @given(st.sampled_from(["", "Bearer ", "bearer\t", "http://h:1:", "Bearer https://h/api/v1:"]), st.sampled_from(["", " ", "\t "]))
@@ -56,18 +57,35 @@ def test_many_wrong_keys_take_no_room() -> None:
     assert len(found._seen) <= 10_000
 
 
-def test_an_alias_never_hides_a_model() -> None:
-    found = snapshot(Model("kilo/auto", ()), Model("m", ()), aliases={"kilo/auto": "m", "kilo-auto/balanced": "m", "x": "gone"})
-    assert found.resolve("kilo/auto").id == "kilo/auto"
-    assert found.resolve("kilo-auto/balanced").id == "m"
+def endpoint(provider: str, price: Price | None) -> Endpoint:
+    return Endpoint(provider, "m", Origin("h", 1), "openai-chat", b"", b"", b"", b"", b"", price)
+
+
+PAID, GIFT = endpoint("paid", Price(1, 1)), endpoint("gift", Price(0, 0))
+
+
+def test_auto_leads_to_the_model_it_is_routed_to() -> None:
+    found = snapshot(Model("m", (PAID,)), Model("kilo-auto/free", (), reason="nothing is free"), routes={"kilo/auto": "m"})
+    assert found.resolve("kilo/auto").id == found.resolve("kilocode/kilo/auto").id == "m"
+
+
+def test_a_row_that_nobody_serves_says_why() -> None:
+    with pytest.raises(NotServed, match="nothing is free"):
+        snapshot(Model("m", (PAID,)), Model("kilo-auto/free", (), reason="nothing is free")).resolve("kilo-auto/free")
+
+
+def test_free_is_served_by_endpoints_that_cost_nothing_alone() -> None:
+    found = snapshot(Model("m", (PAID, GIFT, endpoint("unknown", None))), Model("p", (PAID,)))
+    assert found.resolve("m:free").endpoints == (GIFT,)
+    assert found.resolve("m:nitro").endpoints == found.resolve("m").endpoints
     with pytest.raises(UnknownModel):
-        found.resolve("x")
+        found.resolve("p:free")
 
 
 @given(st.text(max_size=300))
 def test_an_unknown_model_is_always_a_clear_refusal(name: str) -> None:
     with pytest.raises(UnknownModel) as caught:
-        snapshot(Model("author/model", ()), Model("author/other", ())).resolve("?" + name)
+        snapshot(Model("author/model", (PAID,)), Model("author/other", (PAID,))).resolve("?" + name)
     assert len(caught.value.metadata["closest"]) == 2  # type: ignore[arg-type]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.node import Node, config, environment, run_cli, upstream
+from tests.node import AUTO_IDS, Node, config, environment, run_cli, upstream
 
 from kilo_gateway.core.brand import VERSION
 
@@ -110,7 +110,7 @@ def test_a_key_needs_a_name_of_some_length(node: Node, name: str) -> None:
 
 def test_models_are_listed(node: Node) -> None:
     rows = {row["id"]: row for row in node.json("models", "list")}
-    assert set(rows) == {"mock/model", "kilo/auto", "kilo-auto/balanced"}
+    assert set(rows) == {"mock/model", *AUTO_IDS}
     assert rows["mock/model"]["pricing"] == {"prompt": "0.000001", "completion": "0.000002"}
     assert "mock/model" in node.cli("models", "list").stdout
 

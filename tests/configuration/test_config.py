@@ -13,10 +13,15 @@ from tests.node import config as example
 
 from kilo_gateway import config
 from kilo_gateway.catalog.files import snapshot_bytes
+from kilo_gateway.catalog.overlay import load_overlay
+from kilo_gateway.catalog.prices import PriceBook, price_table
 from kilo_gateway.configuration.fields import SETTINGS
 from kilo_gateway.core.settings import ConfigurationError, Settings
+from kilo_gateway.upstreams.assemble import Served, Sources, assemble
 from kilo_gateway.upstreams.compile import compile_snapshot
+from kilo_gateway.upstreams.registry import providers
 
+SOURCES = Sources(load_overlay(), PriceBook(price_table()), providers())
 UPSTREAM = '[[upstreams]]\nname = "x"\nbase_url = "http://127.0.0.1:1/v1"\n'
 
 
@@ -34,7 +39,9 @@ def load(directory: Path, text: str | bytes) -> Settings:
     path = directory / "c.toml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     found = config.load(path, directory)
-    snapshot_bytes(compile_snapshot(found, [], {}, version=1, hop="h", local_key="", created=0))
+    catalogue = assemble(found, [Served(each) for each in found.upstreams], SOURCES, has_local=False, version=1, now_s=0)
+    upstreams = {each.name: each for each in found.upstreams}
+    snapshot_bytes(compile_snapshot(catalogue, found, upstreams, [], version=1, hop="h", local_key=""))
     return found
 
 
@@ -108,6 +115,8 @@ WRONG: dict[str, str | bytes] = {
     "an upstream without a place": "[[upstreams]]\nname = 'x'\n",
     "a name twice": UPSTREAM + UPSTREAM,
     "a dialect nobody speaks": UPSTREAM + "dialect = 'klingon'\n",
+    "a kind of list that nobody has": UPSTREAM + "listing = 'klingon'\n",
+    "a kind of list that is no text": UPSTREAM + "listing = 5\n",
     "an unclosed address": UPSTREAM.replace("127.0.0.1", "[::1"),
     "an address that is none": UPSTREAM.replace("127.0.0.1", "[zz]"),
     "a port that is none": UPSTREAM.replace(":1/", ":x/"),

@@ -8,14 +8,17 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 from tests.caller import Caller, asking, request
 from tests.chaos import EVENTS, STREAM_HEAD, Chaos, Peer, chunk
 from tests.node import Node, answers, config, upstream
 from tests.processes.conftest import NewNode
+from tests.until import until
 
 from kilo_gateway.core import crash
+from kilo_gateway.processes.supervisor import ONE_WISH_S
 
 KILLS = 20
 RUSH_CALLERS = 12
@@ -220,6 +223,84 @@ def test_a_death_at_any_named_point_loses_nothing(new_node: NewNode, point: str)
     assert found.stop() == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+def test_a_signal_to_the_whole_group_lets_streams_finish(new_node: NewNode, chaos: Chaos, number: signal.Signals) -> None:
+    slow = Slow()
+    chaos.scripts = [slow]
+    chaos.connections = 0
+    found = new_node("drain_s = 20").start()
+    caller, children = streaming(found), set(found.children())
+    found.signal_all(number)
+    until(lambda: len(found.children()) == len(children) - 1)  # the worker that has nothing to finish
+    finishes(found, slow, caller)
+    chaos.scripts = [answers]
+
+
+def test_a_terminal_that_is_closed_ends_nothing(new_node: NewNode, chaos: Chaos) -> None:
+    slow = Slow()
+    chaos.scripts = [slow]
+    chaos.connections = 0
+    found = new_node("drain_s = 20").start()
+    caller, children = streaming(found), found.children()
+    found.signal_all(signal.SIGHUP)
+    for _ in range(20):
+        assert caller.recv(65536)
+    assert found.children() == children
+    found.signal(signal.SIGTERM)
+    finishes(found, slow, caller)
+    chaos.scripts = [answers]
+
+
+def finishes(found: Node, slow: Slow, caller: socket.socket) -> None:
+    """The stream goes on for a while, and then comes to its own end."""
+    for _ in range(20):
+        assert caller.recv(65536)
+    slow.may_finish.set()
+    body = rest_of(caller)
+    assert body.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
+    assert b'"error"' not in body
+    assert found.ended() == 0
+    assert [row["status"] for row in found.usage()] == ["ok"]
+
+
+@pytest.fixture
+def terminal() -> Iterator[tuple[int, int]]:
+    """Its keyboard and screen, and the end for who runs in it."""
+    ours, theirs = os.openpty()
+    yield ours, theirs
+    for end in (ours, theirs):
+        os.close(end)
+
+
+def test_ctrl_c_in_a_terminal_lets_streams_finish(new_node: NewNode, chaos: Chaos, terminal: tuple[int, int]) -> None:
+    slow = Slow()
+    chaos.scripts = [slow]
+    chaos.connections = 0
+    found = new_node("drain_s = 20")
+    keyboard, found.terminal = terminal
+    caller = streaming(found.start())
+    os.write(keyboard, b"\x03")
+    until(lambda: "once more to cut them" in (found.root / "out").read_text())
+    finishes(found, slow, caller)
+    chaos.scripts = [answers]
+
+
+def test_ctrl_c_twice_in_a_terminal_cuts(new_node: NewNode, chaos: Chaos, terminal: tuple[int, int]) -> None:
+    slow = Slow()
+    chaos.scripts = [slow]
+    chaos.connections = 0
+    found = new_node("drain_s = 60")
+    keyboard, found.terminal = terminal
+    caller = streaming(found.start())
+    os.write(keyboard, b"\x03")
+    time.sleep(ONE_WISH_S + 0.1)  # nobody presses twice within less
+    os.write(keyboard, b"\x03")
+    assert b'"code":"server_restarting"' in rest_of(caller)
+    assert found.ended() == 0
+    slow.may_finish.set()
+    chaos.scripts = [answers]
+
+
 def test_two_signals_cut_at_once(new_node: NewNode) -> None:
     with upstream() as other:
         slow = Slow()
@@ -236,3 +317,14 @@ def test_two_signals_cut_at_once(new_node: NewNode) -> None:
         assert found.ended() == 0
         assert time.monotonic() - started < 10
         slow.may_finish.set()
+
+
+def test_a_control_process_that_hangs_is_told_by_ready(new_node: NewNode) -> None:
+    found = new_node().start()
+    [control] = [pid for pid in found.children() if pid not in found.workers()]
+    os.kill(control, signal.SIGSTOP)
+    try:
+        until(lambda: found.ask("GET", "/ready", key="")[1]["reasons"] == ["the control process does not answer"])
+    finally:
+        os.kill(control, signal.SIGCONT)
+    until(lambda: found.ask("GET", "/ready", key="")[1]["status"] == "ok")

@@ -9,7 +9,8 @@ import pytest
 from tests.node import Node
 
 from kilo_gateway.upstreams import demo
-from kilo_gateway.upstreams.compile import LOCAL_MODEL
+
+LOCAL_MODEL = "local/smollm2-135m-instruct"
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 QUESTION = [{"role": "user", "content": "What is the capital of France?"}]

@@ -1,12 +1,15 @@
 """A gateway as its operator and its callers meet it."""
 
+import gzip
 import signal
 import socket
 import time
+import urllib.error
+import urllib.request
 
 import pytest
 from tests.chaos import EVENTS
-from tests.node import Node, upstream
+from tests.node import AUTO_IDS, Node, upstream
 from tests.processes.conftest import NewNode
 
 
@@ -37,8 +40,21 @@ def test_a_generation_is_found_by_either_id(node: Node) -> None:
 def test_models_are_listed_for_everybody(node: Node, prefix: str) -> None:
     status, found, _ = node.ask("GET", f"{prefix}/models", key="")
     assert status == 200
-    assert {row["id"] for row in found["data"]} == {"mock/model", "kilo/auto", "kilo-auto/balanced"}
+    assert {row["id"] for row in found["data"]} == {"mock/model", *AUTO_IDS}
     assert found["data"][0]["pricing"] == {"prompt": "0.000001", "completion": "0.000002"}
+
+
+def test_a_list_is_compressed_and_not_sent_twice(node: Node) -> None:
+    """Through the worker, which passes on what control answers."""
+    url = f"http://127.0.0.1:{node.port}/v1/models"
+    with urllib.request.urlopen(urllib.request.Request(url, headers={"Accept-Encoding": "gzip"})) as answer:
+        assert b"mock/model" in gzip.decompress(answer.read())
+        tag = answer.headers["ETag"]
+    again = urllib.request.Request(url, headers={"Accept-Encoding": "gzip", "If-None-Match": tag})
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(again)
+    with caught.value as answer_again:
+        assert answer_again.status == 304
 
 
 def test_head_is_get_without_its_body(node: Node) -> None:
@@ -49,7 +65,7 @@ def test_head_is_get_without_its_body(node: Node) -> None:
 
 @pytest.mark.parametrize(
     ("path", "nearest"),
-    [("/v1/chat/completion", "/v1/chat/completions"), ("/v1/model", "/v1/models"), ("/api/v1/nothing", "/api/v1/")],
+    [("/v1/chat/completion", "/v1/chat/completions"), ("/v1/modls", "/v1/models"), ("/api/v1/nothing", "/api/v1/")],
 )
 def test_a_wrong_path_is_told_the_nearest_right_one(node: Node, path: str, nearest: str) -> None:
     status, answer, _ = node.ask("POST", path, {})

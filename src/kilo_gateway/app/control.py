@@ -1,32 +1,68 @@
 """The control process, composed. Also what a command composes when no gateway runs."""
 
+from collections.abc import Callable
+from datetime import UTC, datetime
+
 from kilo_gateway.app.worker import build_pool, wall_ms
 from kilo_gateway.catalog.files import DataDirectory
+from kilo_gateway.catalog.overlay import load_overlay
+from kilo_gateway.catalog.prices import OPENROUTER, PriceBook, price_table
+from kilo_gateway.control.changes import Diary
 from kilo_gateway.control.discovery import Discovery
 from kilo_gateway.control.importer import Importer
 from kilo_gateway.control.keys import Keys
+from kilo_gateway.control.lists import Lists
+from kilo_gateway.control.neighbours import Neighbours
 from kilo_gateway.control.publisher import Publisher
+from kilo_gateway.control.renewal import Renewal
 from kilo_gateway.control.replay import Replay
+from kilo_gateway.control.repricing import Repricing
 from kilo_gateway.control.service import Service
+from kilo_gateway.control.stock import Stock
+from kilo_gateway.control.traffic import Traffic
 from kilo_gateway.control.workers import Workers
 from kilo_gateway.core import crash
 from kilo_gateway.core.keyring import Keyring
 from kilo_gateway.core.settings import Settings
 from kilo_gateway.http.gateway import Report
 from kilo_gateway.store.database import open_sqlite
+from kilo_gateway.upstreams.assemble import Sources
+from kilo_gateway.upstreams.registry import providers
 
 
 async def build_service(
-    settings: Settings, files: DataDirectory, keyring: Keyring, workers: Workers | None, *, crash_at: str = ""
-) -> Service:
+    settings: Settings, files: DataDirectory, keyring: Keyring, workers: Workers | None, report: Report, *,
+    crash_at: str = "",
+) -> Service:  # fmt: skip
     """Opens the database; the caller holds the data directory's lock. `workers` None: no gateway runs."""
     crashes = crash.crash_point(crash_at)
     database = await open_sqlite(files.database)
-    publisher = Publisher(settings, keyring, files, database, workers, wall_ms, crashes)
-    keys = Keys(database, publisher, keyring.pepper, wall_ms)
-    importer = Importer(database, files.journal, wall_ms, crashes)
-    return Service(database, publisher, keys, importer, Replay(database, files.journal, wall_ms))
+
+    async def changed() -> None:
+        await renewal()
+
+    lists = Lists(files.lists, changed)
+    table = price_table()
+    overlay = load_overlay(table.ids(OPENROUTER))
+    sources = Sources(overlay, PriceBook(table, overlay.authors), providers())
+    stock = Stock(settings, lists, sources, Diary(files.changes), wall_s)
+    publisher = Publisher(settings, keyring, files, database, stock, workers, wall_ms, crashes)
+    traffic = Traffic(wall_ms)
+    importer = Importer(database, files.journal, wall_ms, crashes, traffic.add)
+    renewal = Renewal(stock, publisher, Repricing(database, wall_ms), report)
+    pool = build_pool(settings)
+    discovery = Discovery(pool, lists, keyring.hop, report, wall_s, period_s=settings.refresh_s)
+    return Service(
+        database, publisher, Keys(database, publisher, keyring.pepper, wall_ms), importer,
+        Replay(database, files.journal, wall_ms), stock, lists, discovery, renewal, traffic, pool,
+    )  # fmt: skip
 
 
-def build_discovery(settings: Settings, service: Service, keyring: Keyring, report: Report) -> Discovery:
-    return Discovery(build_pool(settings), service.publisher, keyring.hop, report)
+def build_neighbours(service: Service, keyring: Keyring, report: Report, announce: Callable[[str], None]) -> Neighbours:
+    return Neighbours(
+        service.pool, keyring.hop, service.stock, service.lists, service.renewal, report, announce, wall_s
+    )  # fmt: skip
+
+
+def wall_s() -> int:
+    return int(datetime.now(UTC).timestamp())

@@ -1,4 +1,4 @@
-"""Every model that can be named, as one immutable value. How it comes about: catalog/assemble.py. How it is shown: control."""
+"""Every model that can be named, as one immutable value. How it is made: upstreams/assemble.py. How it is shown: control."""
 
 from collections.abc import Mapping
 from typing import Literal

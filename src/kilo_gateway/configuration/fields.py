@@ -38,6 +38,8 @@ SETTINGS = (
     Setting("local.enabled", True, "run the local model, when it is installed"),
     Setting("local.path", "", "a GGUF file to run instead of the demo model"),
     Setting("local.context", 8192, "tokens the local model can hold"),
+    Setting("local.servers", True, "use Ollama, LM Studio and vLLM when they run on this machine"),
+    Setting("catalog.refresh_s", 600.0, "seconds between two readings of an upstream's list of models"),
     Setting("auto.default", "", "the model behind kilo/auto; default the first configured one"),
 )
 UPSTREAM_FIELDS = (
@@ -46,8 +48,11 @@ UPSTREAM_FIELDS = (
     Setting("base_url", "", "where it is; requests go to base_url + /chat/completions"),
     Setting("api_key", "", "its key; or { env = \"NAME\" } or { file = \"PATH\" }"),
     Setting("models", [], "its models; without it they are discovered from base_url + /models"),
+    Setting("listing", "", "how its list is read: openai, anthropic, gemini or ollama; default: as its dialect has it"),
     Setting("private", False, "base_url's name may resolve to a private address"),
-    Setting("prefix", "", "put before the ids of discovered models"),
+    Setting("discover", None, "read its list of models as well; default: when it declares none"),
+    Setting("prefix", "", "put before the ids of discovered models, instead of its name"),
+    Setting("free", False, "its models cost nothing, whatever anybody says"),
     Setting("reports_cost", False, "its usage.cost is what it charged, in USD, and is booked as it is"),
     Setting("connect_s", 5.0, "seconds a connection may take"),
     Setting("write_s", 30.0, "seconds it may take to accept a request"),
@@ -60,7 +65,15 @@ MODEL_FIELDS = (
     Setting("upstream_id", "", "the upstream's own id; default the same"),
     Setting("input_usd_per_mtok", None, "USD per million prompt tokens; unknown without it"),
     Setting("output_usd_per_mtok", None, "USD per million completion tokens; unknown without it"),
+    Setting("cache_read_usd_per_mtok", None, "USD per million prompt tokens read from a cache; default: as others"),
+    Setting("cache_write_usd_per_mtok", None, "USD per million prompt tokens written to a cache; default: as others"),
+    Setting("request_usd", None, "USD for each request, besides its tokens"),
+    Setting("name", None, "how it is called where people read"),
     Setting("context", None, "tokens it can hold"),
+    Setting("max_output", None, "tokens an answer may have"),
+    Setting("input_modalities", None, "what it takes: text, image, file, audio, video"),
+    Setting("output_modalities", None, "what it gives: text, image, audio, embeddings, transcription"),
+    Setting("parameters", None, "which request parameters it knows: tools, reasoning, response_format ..."),
     Setting("anonymous", False, "may be used without a key"),
 )
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")

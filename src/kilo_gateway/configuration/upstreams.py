@@ -16,6 +16,7 @@ from kilo_gateway.core.settings import ConfigurationError, ProxySettings, Server
 from kilo_gateway.core.types import Origin, Patience
 from kilo_gateway.http.guard import is_metadata_literal, is_private_literal
 from kilo_gateway.upstreams.compile import DIALECTS
+from kilo_gateway.upstreams.lists.listing import KINDS, OF_DIALECT
 from kilo_gateway.upstreams.registry import providers
 
 Sources = tuple[tuple[UpstreamSettings, ...], tuple[str, ...]]
@@ -55,7 +56,7 @@ def from_environment(environment: Mapping[str, str], server: ServerSettings, tak
         kept.append(
             UpstreamSettings(
                 name, provider.dialect, origin, path, Secret(environment[variable]), (), Patience(), provider.prefix,
-                provider.cost, variable,
+                provider.cost, variable, OF_DIALECT[provider.dialect], discovers=True,
             )
         )  # fmt: skip
     return tuple(kept), tuple(notes)
@@ -83,12 +84,18 @@ def _upstream(row: Row, environment: Mapping[str, str]) -> UpstreamSettings:
     dialect = row.text("dialect")
     if dialect not in DIALECTS:
         raise row.wrong("dialect", f"one of {', '.join(DIALECTS)}")
+    listing = row.text("listing") or OF_DIALECT[dialect]
+    if listing not in KINDS:
+        raise row.wrong("listing", f"one of {', '.join(KINDS)}")
     base_url = row.text("base_url", is_needed=True)
     origin, path = _origin(base_url, is_trusted=row.flag("private"), place=row.place("base_url"))
-    prefix = row.text("prefix")
+    models = models_of(row)
+    discovers = not models if row.values["discover"] is None else row.flag("discover")
+    if not models and not discovers:
+        raise row.wrong("discover", "true where no models are declared")
     return UpstreamSettings(
-        name, dialect, origin, path, _secret(row, environment), models_of(row), _patience(row), prefix,
-        row.flag("reports_cost"), row.place("name"),
+        name, dialect, origin, path, _secret(row, environment), models, _patience(row), row.text("prefix"),
+        row.flag("reports_cost"), row.place("name"), listing, discovers, row.flag("free"),
     )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """The ASGI application: access before anything else, errors in one shape, and the nearest path for a wrong one."""
 
+import time
 from collections.abc import Iterable
 from ipaddress import ip_address
 
@@ -9,8 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from kilo_gateway.control import journal_handlers, routes
+from kilo_gateway.control import journal_handlers, model_handlers, routes
 from kilo_gateway.control.handlers import json_response
+from kilo_gateway.control.listing import entries
+from kilo_gateway.control.listing.handlers import install
 from kilo_gateway.control.metrics import Meters
 from kilo_gateway.control.routes import Access, Entry, Handler
 from kilo_gateway.control.service import Service
@@ -22,7 +25,7 @@ from kilo_gateway.http.gateway import Report
 from kilo_gateway.http.passage import CLIENT_IP_HEADER
 
 _CLIENT_IP = CLIENT_IP_HEADER.decode()
-ENTRIES = (*routes.ENTRIES, *journal_handlers.ENTRIES)
+ENTRIES = (*routes.ENTRIES, *journal_handlers.ENTRIES, *model_handlers.ENTRIES, *entries.ENTRIES)
 
 
 def build(
@@ -48,6 +51,7 @@ def build(
     app.router.redirect_slashes = False
     app.state.service, app.state.meters, app.state.metrics_public = service, meters, metrics_public
     app.state.report = report
+    install(app, service.catalogue, service.traffic, time.time)
     return app
 
 

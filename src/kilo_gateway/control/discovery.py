@@ -1,106 +1,168 @@
-"""Models of upstreams that declare none: read from their /models, at the start and every ten minutes.
+"""Models of upstreams that declare none: read from their lists of models, at the start and every ten minutes.
 
-A list that cannot be read leaves the last good one in place.
+A list that cannot be read, or that would take most models away, leaves the last good one in force, and says so.
 """
 
 import asyncio
-from collections.abc import Callable
-from decimal import Decimal
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import cast
 
-import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from kilo_gateway.control.fetch import get
-from kilo_gateway.control.publisher import Publisher
-from kilo_gateway.core.errors import BadAnswer, GatewayError, UpstreamError
-from kilo_gateway.core.money import pico_per_token
-from kilo_gateway.core.settings import ModelSettings, UpstreamSettings
-from kilo_gateway.core.price import Price
-from kilo_gateway.core.types import MAX_CONTEXT
+from kilo_gateway.control.lists import Discovered, Lists
+from kilo_gateway.core.errors import GatewayError
+from kilo_gateway.core.settings import UpstreamSettings
+from kilo_gateway.http.gateway import Report
 from kilo_gateway.http.upstream import Pool
 from kilo_gateway.upstreams.compile import request_head
+from kilo_gateway.upstreams.lists import asking, kinds
+from kilo_gateway.upstreams.lists.listing import Kind, Listing, Row, joined
+from kilo_gateway.upstreams.registry import open_lists
 
-TIMEOUT_S = 5.0
+LIMIT_S = 5.0  # for all pages of a list together
 PERIOD_S = 600.0
-FIRST_RETRY_S = 15.0
-_PER_MTOK = Decimal(1_000_000)
+FIRST_RETRY_S = 10.0
+MAX_BYTES = 32 << 20  # of all pages together
+_SHOWN_NOTES = 5
 
 
-class _Pricing(Struct):
-    prompt: str | None = None
-    completion: str | None = None
+class Outcome(Struct, frozen=True):
+    """`ok`: the list could be read; `taken`: it is in force now. `models` of `previous` before; `reason` where not taken."""
 
-
-class _Row(Struct):
-    """As OpenAI and OpenRouter list them, as far as they agree."""
-
-    id: str
-    context_length: int | None = None
-    pricing: _Pricing | None = None
-
-
-class _List(Struct):
-    data: list[Raw]
+    upstream: str
+    ok: bool
+    taken: bool
+    models: int
+    previous: int
+    dropped: int = 0
+    reason: str = ""
 
 
 class Discovery:
     """`say` is told what was found and what failed, in fields."""
 
-    def __init__(self, pool: Pool, publisher: Publisher, hop: str, say: Callable[..., None]) -> None:
+    def __init__(
+        self, pool: Pool, lists: Lists, hop: str, say: Report, wall_s: Callable[[], int], *, limit_s: float = LIMIT_S,
+        period_s: float = PERIOD_S, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:  # fmt: skip
         self._pool = pool
-        self._publisher = publisher
+        self._lists = lists
         self._hop = hop
         self._say = say
+        self._wall_s = wall_s
+        self._limit_s = limit_s
+        self._period_s = period_s
+        self._sleep = sleep
+        self._open_lists = open_lists()
 
-    async def run(self, upstream: UpstreamSettings) -> None:
-        """For ever, for one upstream."""
-        pause_s = FIRST_RETRY_S
+    async def run(self, upstream: UpstreamSettings, *, force: bool = False) -> None:
+        """For ever, for one upstream. `force`: whatever it lists is taken, as of a server on this machine."""
+        first_s = retry_s = min(FIRST_RETRY_S, self._period_s)
         while True:
             try:
-                models = await self._read(upstream)
-                await self._publisher.discovered(upstream.name, models)
-                self._say("discovery.done", upstream=upstream.name, models=len(models))
-                pause_s = PERIOD_S
-            except (GatewayError, TimeoutError) as error:
-                self._say("discovery.failed", upstream=upstream.name, reason=str(error) or "no answer in time")
-            await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, PERIOD_S)
+                is_ok = (await self.refresh(upstream, force=force)).ok
+            except Exception as error:  # the door of a background task: the next list may do
+                is_ok = False
+                self._failed(upstream, f"{type(error).__name__}: {error}")
+            await self._sleep(self._period_s if is_ok else retry_s)
+            retry_s = first_s if is_ok else min(retry_s * 2, self._period_s)
 
-    async def _read(self, upstream: UpstreamSettings) -> list[ModelSettings]:
-        head = request_head(upstream.origin, upstream.path + "/models", upstream.api_key.reveal(), self._hop, "GET")
-        body = await get(self._pool, upstream.origin, head, timeout_s=TIMEOUT_S)
+    async def refresh(self, upstream: UpstreamSettings, *, force: bool = False) -> Outcome:
+        """Asks once, now. `force`: a list that takes most models away is taken all the same."""
+        present = self._lists.find(upstream.name)
+        previous = len(present.rows) if present is not None else 0
         try:
-            rows = msgspec.json.decode(body, type=_List).data
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise BadAnswer(f"its /models is not a list of models: {error}") from error
-        found: dict[str, ModelSettings] = {}
-        for raw in rows:
-            model = _model(raw, upstream.prefix)
-            if model is not None:
-                found.setdefault(model.id, model)
-        if not found:
-            raise UpstreamError("its /models is empty")
-        return list(found.values())
+            async with asyncio.timeout(self._limit_s):
+                listing = await self._read(upstream)
+        except (GatewayError, TimeoutError) as error:
+            reason = str(error) or f"it did not answer within {self._limit_s:g} s"
+            self._failed(upstream, reason)
+            return Outcome(upstream.name, False, False, 0, previous, reason=reason)
+        if listing.dropped or listing.notes:
+            self._say(
+                "discovery.dropped", upstream=upstream.name, rows=listing.dropped, unpriced=listing.unpriced,
+                reasons=list(listing.notes[:_SHOWN_NOTES]),
+            )  # fmt: skip
+        gone = _gone(present, listing.rows, _place(upstream))
+        if gone and not force:
+            return self._held_back(upstream, listing, gone, previous)
+        await self._take(upstream, listing)
+        return Outcome(upstream.name, True, True, len(listing.rows), previous, listing.dropped)
+
+    async def _take(self, upstream: UpstreamSettings, listing: Listing) -> None:
+        now = self._wall_s()
+        self._lists.attempted(upstream.name, now, dropped=listing.dropped)
+        try:
+            await self._lists.take(upstream.name, listing.rows, now, _place(upstream))
+        except OSError as error:  # it is in force, or will be told again with the next list
+            self._say("discovery.not_kept", upstream=upstream.name, reason=str(error))
+        self._say("discovery.done", upstream=upstream.name, models=len(listing.rows))
+
+    def _held_back(self, upstream: UpstreamSettings, listing: Listing, gone: int, previous: int) -> Outcome:
+        offered = len(listing.rows)
+        reason = (
+            f"its list of {offered} models would remove {gone} of the {previous} that are there;"
+            " `kilo-gateway models refresh --force` takes it"
+        )
+        self._lists.attempted(upstream.name, self._wall_s(), reason, listing.dropped)
+        self._say(
+            "discovery.shrunk", upstream=upstream.name, present=previous, offered=offered, gone=gone, reason=reason,
+            in_force=self._in_force(upstream.name),
+        )  # fmt: skip
+        return Outcome(upstream.name, True, False, offered, previous, listing.dropped, reason)
+
+    def _failed(self, upstream: UpstreamSettings, reason: str) -> None:
+        self._lists.attempted(upstream.name, self._wall_s(), reason)
+        self._say("discovery.failed", upstream=upstream.name, reason=reason, in_force=self._in_force(upstream.name))
+
+    def _in_force(self, upstream: str) -> str:
+        present = self._lists.find(upstream)
+        if present is None:
+            return "no list yet: only the bundle"
+        date = datetime.fromtimestamp(present.fetched_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        return f"the last good list of {date} ({len(present.rows)} models) stays"
+
+    async def _read(self, upstream: UpstreamSettings) -> Listing:
+        """Page by page. Raises UpstreamError."""
+        kind = cast(Kind, upstream.listing)  # checked where it was configured
+        first = asking.first_path(kind, upstream.path)
+        pages: list[Listing] = []
+        path: str | None = first
+        asked: set[str] = set()
+        left = MAX_BYTES
+        while path is not None and path not in asked and len(pages) < asking.MAX_PAGES:
+            asked.add(path)
+            head = self._head(upstream, kind, path)
+            body = await get(self._pool, upstream.origin, head, timeout_s=self._limit_s, limit=left)
+            left -= len(body)
+            page = await asyncio.to_thread(kinds.page, kind, body)
+            pages.append(page)
+            path = asking.next_path(kind, upstream.origin, first, page.next) if page.next is not None else None
+        whole = joined(pages)
+        if pages[-1].next is not None:
+            note = f"what comes after page {len(pages)} is not read: too many pages, or at another upstream"
+            whole = Listing(whole.rows, whole.dropped, whole.unpriced, (note, *whole.notes))
+        return kinds.with_rows(whole)
+
+    def _head(self, upstream: UpstreamSettings, kind: Kind, path: str) -> bytes:
+        is_open = upstream.name in self._open_lists or upstream.origin.host.lower() in self._open_lists
+        bearer, lines = asking.signature(kind, "" if is_open else upstream.api_key.reveal())
+        return request_head(upstream.origin, path, bearer, self._hop, "GET") + lines
 
 
-def _model(raw: Raw, prefix: str) -> ModelSettings | None:
-    try:
-        row = msgspec.json.decode(raw, type=_Row)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None
-    if not row.id.strip():
-        return None
-    id = row.id if row.id.startswith(prefix) else prefix + row.id
-    context = row.context_length if row.context_length and 0 < row.context_length <= MAX_CONTEXT else None
-    return ModelSettings(id, row.id, _price(row.pricing), context, is_open=False)
+def _gone(present: Discovered | None, rows: tuple[Row, ...], place: str) -> int:
+    """How many models that are there a list would remove; 0 where that is no reason to wonder.
+
+    An upstream that was moved has another list, and of one single model another may take the place.
+    """
+    if present is None or present.place != place or len(present.rows) < 2:
+        return 0
+    gone = len({row.listed_id for row in present.rows} - {row.listed_id for row in rows})
+    return gone if gone > len(present.rows) / 2 else 0
 
 
-def _price(pricing: _Pricing | None) -> Price | None:
-    """USD a token as text; -1 means that it depends."""
-    if pricing is None or pricing.prompt is None or pricing.completion is None:
-        return None
-    try:
-        prompt, completion = Decimal(pricing.prompt), Decimal(pricing.completion)
-        return Price(pico_per_token(prompt * _PER_MTOK), pico_per_token(completion * _PER_MTOK))
-    except (ArithmeticError, ValueError):
-        return None
+def _place(upstream: UpstreamSettings) -> str:
+    origin = upstream.origin
+    return f"{upstream.listing} {origin.unix_path or origin.host}:{origin.port}{upstream.path}"

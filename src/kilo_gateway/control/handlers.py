@@ -24,10 +24,6 @@ async def about(request: Request) -> Response:
     return json_response({"name": PRODUCT, "version": VERSION, "models": "/v1/models", "note": DISCLAIMER})
 
 
-async def models(request: Request) -> Response:
-    return json_response(_service(request).models())
-
-
 async def generation(request: Request) -> Response:
     id = request.query_params.get("id")
     if not id:

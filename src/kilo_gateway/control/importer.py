@@ -6,7 +6,7 @@ had started is booked as far as its journal goes, and marked `recovered`.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from kilo_gateway.control.reader import Reader
@@ -24,12 +24,14 @@ KEPT_MS = 24 * 3600 * 1000
 
 class Importer:
     def __init__(
-        self, database: Database, directory: Path, now_ms: Callable[[], int], crash: CrashPoint | None = None
-    ) -> None:
+        self, database: Database, directory: Path, now_ms: Callable[[], int], crash: CrashPoint | None = None,
+        booked: Callable[[Sequence[Ended]], None] | None = None,
+    ) -> None:  # fmt: skip
         self._database = database
         self._directory = directory
         self._now_ms = now_ms
         self._crash = crash
+        self._booked = booked
         self._readers: dict[str, Reader] = {}
         self._closed: set[str] = set()
         self._is_loaded = False
@@ -113,6 +115,8 @@ class Importer:
         if self._crash is not None:
             self._crash("import.after_commit")
         self.imported += len(ended)
+        if self._booked is not None:
+            self._booked(ended)
         if closes:
             self._closed.add(worker)
             self._readers.pop(worker, None)

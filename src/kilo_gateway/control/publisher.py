@@ -2,39 +2,36 @@
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
-
-import msgspec
 
 from kilo_gateway.catalog.files import DataDirectory, snapshot_bytes, write_privately
 from kilo_gateway.catalog.snapshot import Snapshot
+from kilo_gateway.control.stock import Stock
 from kilo_gateway.control.workers import Workers
 from kilo_gateway.core.crash import CrashPoint
 from kilo_gateway.core.keyring import Keyring
-from kilo_gateway.core.settings import ModelSettings, Settings
+from kilo_gateway.core.settings import Settings
 from kilo_gateway.core.types import Key, SnapshotData
 from kilo_gateway.store import keys
 from kilo_gateway.store.database import Database
 from kilo_gateway.upstreams.compile import compile_snapshot
-from kilo_gateway.upstreams.demo import can_run
 
 
 class Publisher:
     """`workers` is None when no gateway runs: then the file alone is written."""
 
     def __init__(
-        self, settings: Settings, keyring: Keyring, files: DataDirectory, database: Database, workers: Workers | None,
-        now_ms: Callable[[], int], crash: CrashPoint | None,
+        self, settings: Settings, keyring: Keyring, files: DataDirectory, database: Database, stock: Stock,
+        workers: Workers | None, now_ms: Callable[[], int], crash: CrashPoint | None,
     ) -> None:  # fmt: skip
         self._settings = settings
         self._keyring = keyring
         self._files = files
         self._database = database
+        self._stock = stock
         self._workers = workers
         self._now_ms = now_ms
         self._crash = crash
         self._one_at_a_time = asyncio.Lock()
-        self._discovered = _read(files.discovered)
         self._data = SnapshotData(0, settings.fingerprint, (), ())
         self.current = Snapshot(self._data, keyring.pepper)
 
@@ -64,31 +61,12 @@ class Publisher:
                 self._workers.push(data.version, encoded)
         return data.version
 
-    async def discovered(self, upstream: str, models: list[ModelSettings]) -> None:
-        """A new list for one upstream; published, and kept for the next start, when it differs."""
-        if self._discovered.get(upstream) != models:
-            self._discovered[upstream] = models
-            await asyncio.to_thread(write_privately, self._files.discovered, msgspec.msgpack.encode(self._discovered))
-            await self.renew()
-
-    def has_local_model(self) -> bool:
-        local = self._settings.local
-        return local.enabled and can_run() and local.path.is_file()
-
     async def _compile(self) -> SnapshotData:
         async with self._database.begin() as connection:
             rows = await keys.every(connection)
         valid = [(row.digest, Key(row.id, row.name, row.role)) for row in rows if row.revoked_ms is None]
-        now_ms = self._now_ms()
         return compile_snapshot(
-            self._settings, valid, self._discovered, version=max(self._data.version + 1, now_ms), hop=self._keyring.hop,
-            local_key=self._keyring.local_model_key if self.has_local_model() else "", created=now_ms // 1000,
+            self._stock.newest, self._settings, self._stock.upstreams, valid,
+            version=max(self._data.version + 1, self._now_ms()), hop=self._keyring.hop,
+            local_key=self._keyring.local_model_key,
         )  # fmt: skip
-
-
-def _read(path: Path) -> dict[str, list[ModelSettings]]:
-    """The last good lists; nothing when there are none that can be read."""
-    try:
-        return msgspec.msgpack.decode(path.read_bytes(), type=dict[str, list[ModelSettings]])
-    except (OSError, msgspec.MsgspecError):
-        return {}

@@ -36,7 +36,6 @@ def _entries() -> tuple[Entry, ...]:
         entry
         for prefix in PREFIXES
         for entry in (
-            Entry(f"{prefix}/models", ("GET",), handlers.models, Access.PUBLIC),
             Entry(f"{prefix}/generation", ("GET",), handlers.generation, Access.KEY),
         )
     ]

@@ -1,14 +1,24 @@
 """What the control process can do, in one value: HTTP routes and the CLI without a server call the same methods."""
 
+import asyncio
 from dataclasses import dataclass
 
-from kilo_gateway.control import views
+import msgspec
+
+from kilo_gateway.catalog.catalogue import Catalogue
+from kilo_gateway.control import model_views, views
+from kilo_gateway.control.discovery import Discovery
 from kilo_gateway.control.importer import Importer
 from kilo_gateway.control.keys import Keys
+from kilo_gateway.control.lists import Lists
 from kilo_gateway.control.publisher import Publisher
+from kilo_gateway.control.renewal import Renewal
 from kilo_gateway.control.replay import Replay
+from kilo_gateway.control.stock import Stock
+from kilo_gateway.control.traffic import Traffic
 from kilo_gateway.control.views import View
 from kilo_gateway.core.errors import BadRequest, NotFound
+from kilo_gateway.http.upstream import Pool
 from kilo_gateway.store import usage
 from kilo_gateway.store.database import Database
 
@@ -22,6 +32,15 @@ class Service:
     keys: Keys
     importer: Importer
     replay: Replay
+    stock: Stock
+    lists: Lists
+    discovery: Discovery
+    renewal: Renewal
+    traffic: Traffic
+    pool: Pool
+
+    def catalogue(self) -> Catalogue:
+        return self.stock.current
 
     async def create_key(self, name: str) -> View:
         row, key = await self.keys.create(name)
@@ -53,5 +72,19 @@ class Service:
             raise NotFound(f"There is no generation {id[:100]!r}.")
         return {"data": views.generation_view(row)}
 
-    def models(self) -> View:
-        return views.models_view(self.publisher.data)
+    def models(self, provider: str | None, *, is_free: bool) -> list[View]:
+        return model_views.listed(self.catalogue(), self.traffic, provider, is_free=is_free)
+
+    def model(self, name: str) -> View:
+        return model_views.shown(self.catalogue(), self.traffic, name)
+
+    async def refresh_models(self, *, force: bool) -> list[View]:
+        """Every upstream that is discovered, asked now. `force`: a list that has shrunk to less than half is taken too."""
+        upstreams = [each for each in self.stock.upstreams.values() if each.discovers]
+        outcomes = await asyncio.gather(*(self.discovery.refresh(each, force=force) for each in upstreams))
+        return [msgspec.to_builtins(outcome) for outcome in outcomes]
+
+    def model_changes(self) -> View:
+        status = self.lists.status().values()
+        refreshed_at = max((each.fetched_at for each in status), default=0)
+        return views.changes_view(self.stock.diary.last, refreshed_at)

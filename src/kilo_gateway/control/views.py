@@ -1,14 +1,13 @@
 """What control shows, as plain values: the same for HTTP, for the CLI with a server and for the CLI without."""
 
+from kilo_gateway.control.changes import Changes
 from kilo_gateway.control.replay import Replayed
-from kilo_gateway.core.money import PICO_PER_USD, usd
+from kilo_gateway.core.money import usd, usd_per_mtok_text
 from kilo_gateway.core.price import Price
-from kilo_gateway.core.types import Model, SnapshotData
 from kilo_gateway.store.keys import KeyRow
 from kilo_gateway.store.usage import UsageRow
 
 View = dict[str, object]
-_UNKNOWN_CONTEXT = 32_768  # clients refuse a whole list for a row without this number
 
 
 def key_view(row: KeyRow) -> View:
@@ -23,9 +22,18 @@ def usage_view(row: UsageRow) -> View:
         "id": row.id, "upstream_id": row.upstream_id, "at_ms": row.at_ms, "key_id": row.key_id, "model": row.model,
         "provider": row.provider, "status": row.status, "prompt_tokens": row.prompt_tokens,
         "completion_tokens": row.completion_tokens, "estimated": row.is_estimated,
-        "cost_usd": None if row.cost_nanos is None else usd(row.cost_nanos), "attempts": row.attempts,
-        "duration_ms": round(row.duration_us / 1000, 3),
+        "cost_usd": None if row.cost_nanos is None else usd(row.cost_nanos), "pricing": _pricing(row),
+        "attempts": row.attempts, "duration_ms": round(row.duration_us / 1000, 3),
+        "first_event_ms": None if row.first_us < 0 else round(row.first_us / 1000, 3),
+        "cache_read_tokens": row.cache_read_tokens, "cache_write_tokens": row.cache_write_tokens,
+        "reasoning_tokens": row.reasoning_tokens,
     }  # fmt: skip
+
+
+def _pricing(row: UsageRow) -> str:
+    if row.cost_nanos is None:
+        return "unpriced"
+    return "known" if row.repriced_ms is None else "repriced"
 
 
 def replay_view(done: Replayed) -> View:
@@ -39,49 +47,27 @@ def generation_view(row: UsageRow) -> View:
         "created_at": row.at_ms // 1000, "total_cost": None if row.cost_nanos is None else usd(row.cost_nanos),
         "usage": None if row.cost_nanos is None else usd(row.cost_nanos), "tokens_prompt": row.prompt_tokens,
         "tokens_completion": row.completion_tokens, "native_tokens_prompt": row.prompt_tokens,
-        "native_tokens_completion": row.completion_tokens, "generation_time": row.duration_us // 1000, "status": row.status,
+        "native_tokens_completion": row.completion_tokens, "native_tokens_reasoning": row.reasoning_tokens,
+        "native_tokens_cached": row.cache_read_tokens, "latency": None if row.first_us < 0 else row.first_us // 1000,
+        "num_search_results": row.web_searches or None, "streamed": row.first_us >= 0,
+        "generation_time": row.duration_us // 1000, "status": row.status,
         "estimated": row.is_estimated, "cancelled": row.status == "client_gone",
     }  # fmt: skip
 
 
-def models_view(data: SnapshotData) -> View:
-    """OpenAI's list, with the members OpenRouter's SDKs insist on."""
-    models = {model.id: model for model in data.models}
-    rows = [_model_view(alias, models[id]) for alias, id in data.aliases.items() if id in models and alias not in models]
-    rows += [_model_view(model.id, model) for model in data.models]
-    return {"object": "list", "data": rows, "links": {"next": None}, "total_count": len(rows)}
-
-
-def _model_view(id: str, model: Model) -> View:
-    prices = [endpoint.price for endpoint in model.endpoints if endpoint.price is not None]
-    price = max(prices, key=lambda each: (each.output, each.input)) if prices else None
-    context = model.context or _UNKNOWN_CONTEXT
-    is_demo = all(endpoint.is_demo for endpoint in model.endpoints)
-    parameters = ["max_tokens", "temperature", "top_p", "stop"] + ([] if is_demo else ["tools", "tool_choice"])
+def changes_view(changes: Changes, refreshed_at: int) -> View:
+    """Prices in USD per million tokens; null: unknown."""
     return {
-        "id": id, "canonical_slug": model.id, "object": "model", "created": model.created, "owned_by": id.partition("/")[0],
-        "name": _name(id) + (" (demo model)" if is_demo else ""),
-        "description": "The local demo model." if is_demo else "", "context_length": context,
-        "architecture": {
-            "modality": "text->text", "input_modalities": ["text"], "output_modalities": ["text"], "tokenizer": "Other",
-            "instruct_type": None,
-        },
-        "pricing": {"prompt": _dollars(price, "input"), "completion": _dollars(price, "output")},
-        "top_provider": {"context_length": context, "max_completion_tokens": None, "is_moderated": False},
-        "per_request_limits": None,
-        "supported_parameters": parameters,
-        "default_parameters": {}, "supported_voices": None, "links": {"details": ""},
-        "providers": [endpoint.provider for endpoint in model.endpoints],
+        "refreshed_at": refreshed_at, "changed_at": changes.at, "new": list(changes.new), "gone": list(changes.gone),
+        "price": [
+            {"id": each.id, "upstream": each.upstream, "before": per_mtok(each.before), "after": per_mtok(each.after)}
+            for each in changes.price
+        ],
     }  # fmt: skip
 
 
-def _name(id: str) -> str:
-    return "Kilo Auto" if id == "kilo/auto" else id
-
-
-def _dollars(price: Price | None, side: str) -> str | None:
-    """USD a token, as decimal text; null when unknown."""
+def per_mtok(price: Price | None) -> View | None:
+    """Exact decimals, as text."""
     if price is None:
         return None
-    pico = price.input if side == "input" else price.output
-    return f"{pico / PICO_PER_USD:.12f}".rstrip("0").rstrip(".") or "0"
+    return {"input": usd_per_mtok_text(price.input), "output": usd_per_mtok_text(price.output)}

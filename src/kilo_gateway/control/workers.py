@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kilo_gateway.core import link
 from kilo_gateway.core.errors import Overloaded
-from kilo_gateway.core.link import Ack, Hello, Push, Stats
+from kilo_gateway.core.link import Ack, Heard, Hello, Push, Stats
 
 CONFIRM_S = 10.0
 CLOSE_S = 1.0
@@ -87,6 +87,7 @@ class Workers:
                     await self._has(slot, message.version)
                 elif isinstance(message, Stats):
                     self.stats[slot] = message.values
+                    _say(writer, link.framed(Heard()))
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:

@@ -24,13 +24,17 @@ class Stats(Struct, frozen=True, tag="stats"):
     values: dict[str, int]
 
 
+class Heard(Struct, frozen=True, tag="heard"):
+    """Control, to each Stats: it lives."""
+
+
 class Push(Struct, frozen=True, tag="push"):
     """Control: the newest snapshot (SnapshotData as MessagePack)."""
 
     snapshot: bytes
 
 
-Message = Hello | Ack | Stats | Push
+Message = Hello | Ack | Stats | Heard | Push
 
 _encode = msgspec.msgpack.Encoder().encode
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)

@@ -26,7 +26,7 @@ def pico_per_token(usd_per_mtok: Decimal) -> Pico:
 
 
 def pico_of_usd(usd: Decimal) -> Pico:
-    """Of one token or unit, to the nearest pico-dollar: providers print quotients. Raises ValueError for what is no price."""
+    """Of one token or unit, to the nearest pico-dollar, for some print quotients. Raises ValueError for what is no price."""
     if not usd.is_finite() or not 0 <= usd <= MAX_USD_PER_UNIT:
         raise ValueError(f"not a price: {usd}")
     return int((usd * PICO_PER_USD).to_integral_value())
@@ -50,6 +50,18 @@ def usd_text(amount: Nanos) -> str:
     """Exact, as a plain decimal: `0.000281`. Cheaper than a float's shortest form."""
     digits = str(amount).rjust(10, "0")
     return f"{digits[:-9]}.{digits[-9:]}".rstrip("0").rstrip(".")
+
+
+def usd_per_mtok_text(pico: Pico) -> str:
+    """Exact, as a plain decimal: 2,550 pico-USD a token is `0.00255`."""
+    digits = str(pico).rjust(7, "0")
+    return f"{digits[:-6]}.{digits[-6:]}".rstrip("0").rstrip(".")
+
+
+def usd_text_of_pico(pico: Pico) -> str:
+    """Exact, as a plain decimal: USD for one token or unit."""
+    digits = str(pico).rjust(13, "0")
+    return f"{digits[:-12]}.{digits[-12:]}".rstrip("0").rstrip(".")
 
 
 def usd(amount: Nanos) -> float:

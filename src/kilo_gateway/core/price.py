@@ -94,6 +94,8 @@ class Price(Struct, frozen=True):
     @property
     def is_free(self) -> bool:
         """Whether nothing it has a rate for costs anything, at any time."""
+        if self.input or self.output:
+            return False
         rates = [getattr(self, name) for name in self.__struct_fields__ if name != "overrides"]
         rates += [getattr(override, name) for override in self.overrides for name in TOKEN_RATES]
         return not any(rates)
@@ -122,7 +124,9 @@ class Price(Struct, frozen=True):
             pico += usage.cache_write_1h_tokens * (self.cache_write_1h - write)
         if usage.input_audio_tokens:
             audio = self.input if self.input_audio is None else self.input_audio
-            cached = read if self.cache_audio is None else self.cache_audio
+            cached = self.cache_audio
+            if cached is None:  # without a price for reading the cache, cached audio is audio
+                cached = audio if self.cache_read is None else read
             pico += usage.input_audio_tokens * (audio - self.input)
             pico += usage.cache_audio_tokens * (self.input - read - audio + cached)  # counted on both sides above
         if usage.input_image_tokens and self.input_image is not None:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kilo_gateway.core.secret import Secret
 from kilo_gateway.core.price import Price
+from kilo_gateway.core.secret import Secret
 from kilo_gateway.core.types import Origin, Patience
 
 
@@ -28,20 +28,31 @@ class LocalSettings:
     path: Path
     is_demo_model: bool
     context: int
+    servers: bool = True  # look for model servers on this machine
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
+    """What the operator says of a model; None: he does not say."""
+
     id: str
     upstream_id: str
     price: Price | None
     context: int | None
     is_open: bool
+    name: str | None = None
+    max_output: int | None = None
+    input_modalities: tuple[str, ...] | None = None
+    output_modalities: tuple[str, ...] | None = None
+    parameters: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamSettings:
-    """`models` empty: discovered. `source` says where it was found, for the operator."""
+    """`models` are declared; others are found where it `discovers`, from a list of the kind `listing`.
+
+    `source` says where the upstream was found, for the operator.
+    """
 
     name: str
     dialect: str
@@ -50,9 +61,18 @@ class UpstreamSettings:
     api_key: Secret
     models: tuple[ModelSettings, ...]
     patience: Patience
-    prefix: str  # of discovered models' ids
+    prefix: str  # of discovered models' ids; empty: by the rule of upstreams/assemble.py
     is_cost_reported: bool
     source: str
+    listing: str = "openai"
+    discovers: bool = False
+    is_free: bool = False
+
+    @property
+    def base_url(self) -> str:
+        scheme, port = ("https", 443) if self.origin.is_tls else ("http", 80)
+        place = self.origin.host if self.origin.port == port else f"{self.origin.host}:{self.origin.port}"
+        return f"{scheme}://{place}{self.path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +90,7 @@ class Settings:
     server: ServerSettings
     local: LocalSettings
     auto_default: str
+    refresh_s: float
     upstreams: tuple[UpstreamSettings, ...]
     proxy: ProxySettings | None
     ca_file: str | None

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from msgspec import Raw, Struct
 
 from kilo_gateway.core.money import Nanos, Pico
-from kilo_gateway.core.price import Price, Usage
+from kilo_gateway.core.price import Price
 
 Role = Literal["owner", "member", "anonymous"]
 
@@ -69,9 +69,8 @@ class Endpoint(Struct, frozen=True):
 class Model(Struct, frozen=True):
     id: str
     endpoints: tuple[Endpoint, ...]
-    context: int | None = None
     is_open: bool = False  # may be used without a key
-    created: int = 0  # Unix seconds
+    reason: str = ""  # why it is listed and cannot be asked
 
 
 class SnapshotData(Struct, frozen=True):
@@ -81,7 +80,10 @@ class SnapshotData(Struct, frozen=True):
     fingerprint: str
     keys: tuple[tuple[bytes, Key], ...]  # HMAC of the key, the key
     models: tuple[Model, ...]
-    aliases: dict[str, str] = {}  # `kilo/auto` to the model that serves it
+    routes: dict[str, str] = {}  # `kilo/auto` and its tiers to the model that serves them
+    aliases: dict[str, str] = {}  # other names of models
+    successors: dict[str, str] = {}  # of models that are retired
+    known: tuple[str, ...] = ()  # ids that exist, whether or not they are served here
 
 
 class Call(Struct):

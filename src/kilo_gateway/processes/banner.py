@@ -65,7 +65,7 @@ class Banner:
         code = (
             "import urllib.request as u;"
             f"[print(l.decode(),end='',flush=True) for l in u.urlopen(u.Request('{path}',b'{body}',"
-            f"{{'Authorization':'Bearer '+open('{key}').read(),'Content-Type':'application/json'}}))]"
+            f"{{'Authorization':'Bearer '+open({str(key)!r}).read(),'Content-Type':'application/json'}}))]"
         )
         return f"python3 -c {shlex.quote(code)}"
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from contextlib import contextmanager
 import uvicorn
 import uvloop
 
-from kilo_gateway.app.control import build_discovery, build_service
+from kilo_gateway.app.control import build_neighbours, build_service
 from kilo_gateway.app.worker import routes
 from kilo_gateway.catalog.files import write_privately
 from kilo_gateway.control import application
@@ -18,7 +17,7 @@ from kilo_gateway.control.metrics import Meters
 from kilo_gateway.control.service import Service
 from kilo_gateway.control.workers import Workers
 from kilo_gateway.processes.log import Log
-from kilo_gateway.processes.node import Node
+from kilo_gateway.processes.node import DRAIN, Node
 
 LOCAL_MODEL_LOOK_S = 0.5
 OLD_FILES_LOOK_S = 3600.0
@@ -48,10 +47,11 @@ class _Control:
     async def serve(self) -> None:
         node = self._node
         loop = asyncio.get_running_loop()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor says when
-        loop.add_signal_handler(signal.SIGTERM, self._end)
+        loop.add_signal_handler(DRAIN, self._end)
         loop.add_reader(node.life, self._orphaned)
-        service = await build_service(node.settings, node.files, node.keyring, self._workers, crash_at=node.crash_at)
+        service = await build_service(
+            node.settings, node.files, node.keyring, self._workers, self._log, crash_at=node.crash_at
+        )
         await self._workers.listen(node.files.workers_socket)
         await self._first_snapshot(service)
         self._start_tasks(service)
@@ -79,19 +79,21 @@ class _Control:
         def failed(error: Exception) -> None:
             self._log("import.failed", reason=f"{type(error).__name__}: {error}")
 
-        discovery = build_discovery(node.settings, service, node.keyring, self._log)
         jobs = [service.importer.run(failed), self._look_for_local_model(service), self._remove_old(service)]
-        jobs += [discovery.run(upstream) for upstream in node.settings.upstreams if not upstream.models]
+        jobs += [service.discovery.run(upstream) for upstream in node.settings.upstreams if upstream.discovers]
+        if node.settings.local.servers:
+            neighbours = build_neighbours(service, node.keyring, self._log, lambda line: print(line, flush=True))
+            jobs.append(neighbours.run(node.settings.refresh_s))
         self._tasks = [asyncio.create_task(job) for job in jobs]
 
     async def _look_for_local_model(self, service: Service) -> None:
         """It is being fetched while the gateway already runs."""
-        had = service.publisher.has_local_model()
+        had = service.stock.has_local_model()
         while self._node.settings.local.enabled and not had:
             await asyncio.sleep(LOCAL_MODEL_LOOK_S)
-            had = service.publisher.has_local_model()
+            had = service.stock.has_local_model()
             if had:
-                await service.publisher.renew()
+                await service.renewal()
 
     async def _remove_old(self, service: Service) -> None:
         while True:

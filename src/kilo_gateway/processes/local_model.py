@@ -2,13 +2,12 @@
 
 import os
 import select
-import signal
 import sys
 
 from kilo_gateway.processes.log import Log
 from kilo_gateway.processes.node import Node
 from kilo_gateway.upstreams import demo
-from kilo_gateway.upstreams.compile import local_id
+from kilo_gateway.upstreams.demo import local_id
 
 # ChatML without the model's own default system prompt: with that it cannot name France's capital, without it can.
 CHAT_TEMPLATE = (
@@ -18,9 +17,7 @@ CHAT_TEMPLATE = (
 
 
 def run(node: Node) -> None:
-    """Does not return: ends with the supervisor, or by its signal."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    """Does not return: ends with the supervisor, or by its signal, which is left to the kernel."""
     local, log = node.settings.local, Log("local-model", file=os.dup(2))
     if not local.path.is_file():
         try:

@@ -1,11 +1,17 @@
 """What every process of a node is given when it is started."""
 
 import os
+import signal
 from dataclasses import dataclass
 
 from kilo_gateway.catalog.files import DataDirectory
 from kilo_gateway.core.keyring import Keyring
 from kilo_gateway.core.settings import Settings
+
+# What the supervisor tells its children. A terminal, a shell or systemd may signal all of us at once: so the children are
+# deaf to what others send, and only the supervisor counts wishes.
+DRAIN, DRAIN_HASTILY = signal.SIGUSR1, signal.SIGUSR2
+NOT_HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)

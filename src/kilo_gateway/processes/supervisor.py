@@ -22,13 +22,14 @@ from kilo_gateway.core.settings import Settings
 from kilo_gateway.processes import worker
 from kilo_gateway.processes.banner import Banner
 from kilo_gateway.processes.log import Log
-from kilo_gateway.processes.node import Node
+from kilo_gateway.processes.node import DRAIN, DRAIN_HASTILY, NOT_HEARD, Node
 
 STEADY_S = 2.0  # who lived this long did not die of its start
 MAX_PAUSE_S = 5.0
 CONTROL_WAITS_S = 1.0  # for the workers to be up first, when they need nothing of it
 KILL_AFTER_S = 15.0  # beyond the drain
-_STOPPING = (signal.SIGTERM, signal.SIGINT)
+ONE_WISH_S = 0.2  # signals so close are one wish: a wrapper passes on what its whole group has got already
+_STOPPING = {signal.SIGTERM: DRAIN, signal.SIGINT: DRAIN_HASTILY}
 
 
 @dataclass(slots=True)
@@ -61,7 +62,7 @@ class Supervisor:
         self._ready: set[str] = set()
         self._heard = b""
         self._stopping = 0  # the first signal that said so
-        self._signals = 0  # how many have
+        self._stopping_since = 0.0
 
     def run(self) -> int:
         """Until told to end. Gives the exit code."""
@@ -105,14 +106,13 @@ class Supervisor:
         code = 1
         try:
             signal.set_wakeup_fd(-1)
-            for number in (*_STOPPING, signal.SIGCHLD, signal.SIGHUP):
-                signal.signal(number, signal.SIG_DFL)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for number in NOT_HEARD:
+                signal.signal(number, signal.SIG_IGN)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
             os.close(self._life_end)
             _name_process(child.name)
             child.run(self._node if child.starts == 1 else replace(self._node, crash_at=""))
-            code = 0
-        except KeyboardInterrupt:
             code = 0
         except BaseException as error:  # the process's own door: say it in one line, then end
             Log(child.name)("process.failed", reason=f"{type(error).__name__}: {error}", where=_where(error))
@@ -177,29 +177,30 @@ class Supervisor:
                 self._banner.show()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if number in _STOPPING:
-            self._stopping = number if not self._stopping else self._stopping
-            self._signals += 1
-            if self._signals > 1:
-                self._pass_on(number)
+        if number not in _STOPPING:
+            return
+        if not self._stopping:
+            self._stopping, self._stopping_since = number, time.monotonic()
+        elif time.monotonic() - self._stopping_since > ONE_WISH_S:
+            self._tell_workers(number)
 
     # The end
 
-    def _pass_on(self, number: int) -> None:
+    def _tell_workers(self, number: int) -> None:
         for child in self._workers:
             if child.pid:
-                os.kill(child.pid, number)
+                os.kill(child.pid, _STOPPING[signal.Signals(number)])
 
     def _stop(self) -> int:
         """Workers first, so that control can import their last lines."""
         self._banner.stopping()
-        self._pass_on(self._stopping)
+        self._tell_workers(self._stopping)
         self._wait_for(self._workers, self._settings.server.drain_s + KILL_AFTER_S)
         for each in self._sockets:
             each.close()
         for child in (self._control, self._local):
             if child.pid:
-                os.kill(child.pid, signal.SIGTERM)
+                os.kill(child.pid, DRAIN)
         self._wait_for([self._control, self._local], KILL_AFTER_S)
         return 0
 

@@ -1,7 +1,7 @@
 """A data worker: takes its snapshot, serves its socket, and when told so drains and ends.
 
-SIGTERM: /ready says 503, new connections are served for a while, running requests finish. SIGINT: the same without the
-while. A second signal: what still runs is cut, with a clear end, and settled.
+DRAIN: /ready says 503, new connections are served for a while, running requests finish. DRAIN_HASTILY: the same without the
+while. A second one: what still runs is cut, with a clear end, and settled.
 """
 
 import asyncio
@@ -9,7 +9,6 @@ import ctypes
 import gc
 import os
 import resource
-import signal
 import socket
 import sys
 import time
@@ -27,7 +26,7 @@ from kilo_gateway.core.types import SnapshotData
 from kilo_gateway.http.deadlines import SWEEP_S
 from kilo_gateway.http.server import ClientConnection
 from kilo_gateway.processes.log import Log
-from kilo_gateway.processes.node import Node
+from kilo_gateway.processes.node import DRAIN, DRAIN_HASTILY, Node
 
 CONTROL_MISSED_S = 5.0
 FIRST_WORD_S = 1.0  # of control, when there is a snapshot on disk to go on with
@@ -52,7 +51,7 @@ class _Worker:
         self._first: SnapshotData | None = None
         self._heard = asyncio.Event()  # control has said whether our snapshot is the newest
         self._connected_at: float | None = None
-        self._lost_at = time.monotonic()
+        self._lost_at = self._heard_at = time.monotonic()
         self._signals = 0
         self._signalled = asyncio.Event()
         self._cut = asyncio.Event()
@@ -60,8 +59,8 @@ class _Worker:
 
     async def serve(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._end, False)
-        loop.add_signal_handler(signal.SIGINT, self._end, True)
+        loop.add_signal_handler(DRAIN, self._end, False)
+        loop.add_signal_handler(DRAIN_HASTILY, self._end, True)
         loop.add_reader(self._node.life, self._orphaned)
         first = read_snapshot(self._node.files.snapshot, self._node.settings.fingerprint)
         self._first = first
@@ -90,7 +89,8 @@ class _Worker:
 
     def _problems(self) -> list[str]:
         found = []
-        if self._connected_at is None and time.monotonic() - self._lost_at > CONTROL_MISSED_S:
+        # It is asked once a second: a control process that hangs keeps its sockets.
+        if time.monotonic() - (self._lost_at if self._connected_at is None else self._heard_at) > CONTROL_MISSED_S:
             found.append("the control process does not answer")
         if self._parts is not None and self._parts.journal.backlog:
             found.append("the journal cannot be written")
@@ -124,7 +124,7 @@ class _Worker:
     async def _talk(self) -> None:
         reader, writer = await asyncio.open_unix_connection(self._node.files.workers_socket)
         try:
-            self._connected_at = time.monotonic()
+            self._connected_at = self._heard_at = time.monotonic()
             version = self._first.version if self._first is not None else 0
             _say(writer, Hello(self._slot, os.getpid(), version))
             stats = asyncio.create_task(self._send_stats(writer))
@@ -139,6 +139,7 @@ class _Worker:
         while True:
             length = int.from_bytes(await reader.readexactly(link.LENGTH_BYTES), "big")
             message = link.read(await reader.readexactly(length))
+            self._heard_at = time.monotonic()
             if isinstance(message, Push):
                 data = snapshot_of(message.snapshot)
                 if self._crash is not None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 from msgspec.structs import astuple
-from sqlalchemy import Select, delete, or_, select
+from sqlalchemy import Select, delete, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -83,6 +83,19 @@ async def find(connection: AsyncConnection, id: str, key_id: str | None = None) 
     if key_id is not None:
         query = query.where(usage.c.key_id == key_id)
     return next(iter(await _rows(connection, query)), None)
+
+
+async def unpriced(connection: AsyncConnection, after: str, limit: int) -> list[UsageRow]:
+    """Those booked without a price, from the oldest on, behind the one named."""
+    query = select(usage).where(usage.c.cost_nanos.is_(None), usage.c.id > after).order_by(usage.c.id).limit(limit)
+    return await _rows(connection, query)
+
+
+async def set_costs(connection: AsyncConnection, costs: Sequence[tuple[str, int]], at_ms: int) -> None:
+    """Where none was known; one that is there stands."""
+    for id, cost in costs:
+        change = update(usage).where(usage.c.id == id, usage.c.cost_nanos.is_(None))
+        await connection.execute(change.values(cost_nanos=cost, repriced_ms=at_ms))
 
 
 async def positions(connection: AsyncConnection) -> dict[str, Position]:

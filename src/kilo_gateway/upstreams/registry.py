@@ -2,9 +2,12 @@
 
 import tomllib
 from importlib import resources
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
+
+SERVERS = {"ollama": "Ollama", "lmstudio": "LM Studio", "vllm": "vLLM"}  # found on this machine: their names as upstreams
 
 
 class Provider(Struct, frozen=True, forbid_unknown_fields=True):
@@ -13,10 +16,18 @@ class Provider(Struct, frozen=True, forbid_unknown_fields=True):
     env: tuple[str, ...]
     base_env: str
     prefix: str
+    public_models: bool = False
     cost: bool = False
+    prices: str = ""
 
 
 def providers() -> dict[str, Provider]:
     """By name, in the order of the table."""
     text = resources.files("kilo_gateway.upstreams").joinpath("registry.toml").read_text()
     return msgspec.convert(tomllib.loads(text), dict[str, Provider])
+
+
+def open_lists() -> frozenset[str]:
+    """Names and hosts of providers whose list of models is for everybody: it is asked for without a credential."""
+    found = {name: provider for name, provider in providers().items() if provider.public_models}
+    return frozenset(found) | {urlsplit(provider.base_url).hostname or "" for provider in found.values()}

@@ -42,7 +42,8 @@ def _view(settings: Settings) -> dict[str, object]:
     return {
         "config_file": settings.config_file and str(settings.config_file), "data.dir": str(settings.data_dir), **flat,
         "local.enabled": settings.local.enabled, "local.path": str(settings.local.path),
-        "local.context": settings.local.context, "auto.default": settings.auto_default,
+        "local.context": settings.local.context, "local.servers": settings.local.servers,
+        "catalog.refresh_s": settings.refresh_s, "auto.default": settings.auto_default,
         "upstreams": [_upstream(upstream) for upstream in settings.upstreams], "notes": list(settings.notes),
         "crash_points": list(crash.POINTS),
     }  # fmt: skip
@@ -55,6 +56,7 @@ def _upstream(upstream: UpstreamSettings) -> dict[str, object]:
         "base_url": f"{scheme}://{upstream.origin.host}:{upstream.origin.port}{upstream.path}",
         "api_key": "set" if upstream.api_key else "none", "models": [_model(model) for model in upstream.models],
         "private": upstream.origin.is_trusted, "prefix": upstream.prefix, "reports_cost": upstream.is_cost_reported,
+        "discover": upstream.discovers, "free": upstream.is_free,
         **{name: getattr(upstream.patience, name) for name in upstream.patience.__struct_fields__},
     }  # fmt: skip
 

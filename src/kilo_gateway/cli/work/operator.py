@@ -20,6 +20,7 @@ from kilo_gateway.control.service import Service
 from kilo_gateway.core.errors import GatewayError
 from kilo_gateway.core.settings import ConfigurationError, Settings
 from kilo_gateway.processes import serve
+from kilo_gateway.processes.log import Log
 
 PATIENCE_S = 10.0  # for a control process that is being restarted
 ANSWER_S = 60.0
@@ -83,13 +84,14 @@ def _offline(settings: Settings, files: DataDirectory, work: Callable[[Service],
     from kilo_gateway.app.control import build_service
 
     async def run() -> Value:
-        service = await build_service(settings, files, serve.keyring(files), None)
+        service = await build_service(settings, files, serve.keyring(files), None, Log("command"))
         try:
             owner_key = files.owner_key
             if not await service.keys.ensure_owner(lambda key: write_privately(owner_key, key.encode())):
                 await service.publisher.renew()
             return await work(service)
         finally:
+            service.pool.close()
             await service.database.close()
 
     try:

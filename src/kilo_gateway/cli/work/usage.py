@@ -25,7 +25,7 @@ def usage(limit: int, json: bool, config: Path | None, data_dir: Path | None) ->
 def _row(row: View) -> tuple[object, ...]:
     at = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(cast(int, row["at_ms"]) / 1000))
     mark = "~" if row["estimated"] else ""
-    cost = "unknown" if row["cost_usd"] is None else f"{row['cost_usd']:.9f}"
+    cost = "unpriced" if row["cost_usd"] is None else f"{row['cost_usd']:.9f}"
     return (
         at, row["id"], row["model"], row["provider"], f"{mark}{row['prompt_tokens']}", f"{mark}{row['completion_tokens']}",
         cost, row["status"],

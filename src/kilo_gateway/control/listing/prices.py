@@ -1,0 +1,63 @@
+"""Prices as OpenRouter words them: USD a token or unit, as exact decimal text. -1: not known, or it depends."""
+
+from kilo_gateway.catalog.catalogue import Entry
+from kilo_gateway.catalog.facts import Facts
+from kilo_gateway.control.views import View
+from kilo_gateway.core.money import Pico
+from kilo_gateway.core.price import Override, Price
+
+UNKNOWN = "-1"
+_WORDS = {
+    "input": "prompt", "output": "completion", "input_image": "image_token", "output_image": "image_output",
+    "input_audio": "audio", "output_audio": "audio_output", "cache_audio": "input_audio_cache",
+    "cache_read": "input_cache_read", "cache_write": "input_cache_write", "cache_write_1h": "input_cache_write_1h",
+    "reasoning": "internal_reasoning",
+}  # fmt: skip
+_APIECE = ("image", "request", "web_search")
+_DAY_MINUTES = 1440
+
+
+def shown_facts(entry: Entry) -> Facts:
+    """Those whose price stands in the row: of the place that is used first among those that have one.
+
+    A row that chooses from other models has a price of its own, or none.
+    """
+    if entry.routes is None:
+        for place in entry.places:
+            if place.facts.price is not None:
+                return place.facts
+    return entry.facts
+
+
+def pricing(facts: Facts) -> View:
+    """`prompt` and `completion` always; the others where a rate is known."""
+    view: View = {"prompt": UNKNOWN, "completion": UNKNOWN}
+    if facts.price is not None:
+        view |= _rates(facts.price)
+        view |= {name: decimal(rate) for name in _APIECE if (rate := getattr(facts.price, name))}
+        if facts.price.overrides:
+            view["overrides"] = [_override(each) for each in facts.price.overrides]
+    if facts.discount is not None:
+        view["discount"] = facts.discount
+    return view
+
+
+def decimal(pico: Pico) -> str:
+    """Of pico-USD the USD: `0.00000125`."""
+    digits = str(pico).rjust(13, "0")
+    return f"{digits[:-12]}.{digits[-12:]}".rstrip("0").rstrip(".")
+
+
+def _rates(priced: Price | Override) -> View:
+    return {word: decimal(rate) for name, word in _WORDS.items() if (rate := getattr(priced, name)) is not None}
+
+
+def _override(override: Override) -> View:
+    """OpenRouter's holds beyond `min_prompt_tokens`, ours from them on; its times are HHMM numbers."""
+    view: View = {}
+    if override.min_prompt_tokens:
+        view["min_prompt_tokens"] = override.min_prompt_tokens - 1
+    if override.utc_minutes is not None and override.utc_minutes != (0, _DAY_MINUTES):
+        begin, end = (minute % _DAY_MINUTES for minute in override.utc_minutes)
+        view |= {"utc_start": begin // 60 * 100 + begin % 60, "utc_end": end // 60 * 100 + end % 60}
+    return view | _rates(override)

@@ -1,0 +1,84 @@
+"""The last good list of each upstream, in memory and in a file, what became of the last attempt, and whom to tell."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from kilo_gateway.catalog.files import write_privately
+from kilo_gateway.upstreams.lists.listing import Row
+
+
+class Discovered(Struct, frozen=True):
+    """A list, when it was fetched (Unix seconds), and from where."""
+
+    rows: tuple[Row, ...]
+    fetched_at: int
+    place: str = ""
+
+
+class Status(Struct, frozen=True):
+    """For people. Times are Unix seconds, 0: never. `error`: why the last attempt changed nothing; empty when it did."""
+
+    models: int = 0
+    fetched_at: int = 0
+    attempted_at: int = 0
+    error: str = ""
+    dropped: int = 0  # rows of the last list that was read
+
+
+class Lists:
+    """`changed` is awaited when the rows of an upstream are others than before."""
+
+    def __init__(self, path: Path, changed: Callable[[], Awaitable[None]]) -> None:
+        self._path = path
+        self._changed = changed
+        self._lists = _read(path)
+        self._status = {name: Status(len(each.rows), each.fetched_at) for name, each in self._lists.items()}
+        self._untold: set[str] = set()
+        self._writing = asyncio.Lock()
+
+    def rows(self, upstream: str) -> tuple[Row, ...]:
+        found = self._lists.get(upstream)
+        return found.rows if found is not None else ()
+
+    def find(self, upstream: str) -> Discovered | None:
+        return self._lists.get(upstream)
+
+    def status(self) -> dict[str, Status]:
+        """By upstream, of all that have a list or were asked for one."""
+        return dict(self._status)
+
+    def attempted(self, upstream: str, at: int, error: str = "", dropped: int | None = None) -> None:
+        before = self._status.get(upstream, Status())
+        self._status[upstream] = replace(before, attempted_at=at, error=error)
+        if dropped is not None:
+            self._status[upstream] = replace(self._status[upstream], dropped=dropped)
+
+    async def take(self, upstream: str, rows: Iterable[Row], at: int, place: str = "") -> None:
+        """In force from now on. Raises what `changed` raises, and is then told again with the next list; and OSError
+
+        when the file cannot be written: then it is lost with the process.
+        """
+        before = self._lists.get(upstream)
+        now = Discovered(tuple(rows), at, place)
+        self._lists[upstream] = now
+        self._status[upstream] = replace(self._status.get(upstream, Status()), models=len(now.rows), fetched_at=at)
+        if before is None or before.rows != now.rows:
+            self._untold.add(upstream)
+        if upstream in self._untold:
+            await self._changed()
+            self._untold.discard(upstream)
+        async with self._writing:
+            await asyncio.to_thread(write_privately, self._path, msgspec.msgpack.encode(self._lists))
+
+
+def _read(path: Path) -> dict[str, Discovered]:
+    """Nothing when there are none that can be read."""
+    try:
+        return msgspec.msgpack.decode(path.read_bytes(), type=dict[str, Discovered])
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return {}

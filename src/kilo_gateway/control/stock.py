@@ -1,0 +1,65 @@
+"""The catalogue as control has it: assembled anew when a list, a server on this machine or the local model has changed."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from kilo_gateway.catalog.catalogue import Catalogue
+from kilo_gateway.control.changes import Diary, between
+from kilo_gateway.control.lists import Lists
+from kilo_gateway.core.settings import Settings, UpstreamSettings
+from kilo_gateway.upstreams.assemble import Served, Sources, assemble
+from kilo_gateway.upstreams.demo import can_run
+
+
+class Stock:
+    """`newest` goes to workers; `current` is what is shown, and follows when they have it. `now_s`: Unix seconds."""
+
+    def __init__(
+        self, settings: Settings, lists: Lists, sources: Sources, diary: Diary, now_s: Callable[[], int]
+    ) -> None:
+        self._settings = settings
+        self._lists = lists
+        self._sources = sources
+        self._now_s = now_s
+        self.diary = diary
+        self._found: tuple[UpstreamSettings, ...] = ()
+        self._version = now_s()
+        self.newest = self.current = self._assemble()
+
+    @property
+    def upstreams(self) -> dict[str, UpstreamSettings]:
+        """By name: those configured, and servers found on this machine."""
+        return {each.name: each for each in (*self._settings.upstreams, *self._found)}
+
+    def find(self, servers: Sequence[UpstreamSettings]) -> bool:
+        """Servers on this machine. Whether they are others than before."""
+        taken = {each.name for each in self._settings.upstreams}
+        origins = {(each.origin.host, each.origin.port) for each in self._settings.upstreams}
+        kept = [each for each in servers if each.name not in taken and (each.origin.host, each.origin.port) not in origins]
+        before, self._found = self._found, tuple(kept)
+        return before != self._found
+
+    def is_found(self, name: str) -> bool:
+        return any(each.name == name for each in self._found)
+
+    def has_local_model(self) -> bool:
+        local = self._settings.local
+        return local.enabled and can_run() and local.path.is_file()
+
+    async def renew(self) -> Catalogue:
+        """In a thread: thousands of rows take a tenth of a second."""
+        before = self.newest
+        self.newest = await asyncio.to_thread(self._assemble)
+        self.diary.note(between(before, self.newest))
+        return self.newest
+
+    def _assemble(self) -> Catalogue:
+        self._version += 1
+        status = self._lists.status()
+        served = [
+            Served(each, self._lists.rows(each.name), status[each.name].fetched_at if each.name in status else 0,
+                   is_found=self.is_found(each.name))
+            for each in self.upstreams.values()
+        ]  # fmt: skip
+        has_local, now_s = self.has_local_model(), self._now_s()
+        return assemble(self._settings, served, self._sources, has_local=has_local, version=self._version, now_s=now_s)

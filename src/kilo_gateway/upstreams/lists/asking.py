@@ -1,0 +1,45 @@
+"""How each kind of list is asked for, page by page: paths and headers. Fetching is control's."""
+
+from urllib.parse import quote, urljoin, urlsplit
+
+from kilo_gateway.core.types import Origin
+from kilo_gateway.upstreams.lists.listing import Kind
+
+MAX_PAGES = 20
+_PATHS: dict[Kind, str] = {
+    "openai": "/models", "anthropic": "/models?limit=1000", "gemini": "/models?pageSize=1000",
+}  # fmt: skip
+_CURSORS: dict[Kind, str] = {"anthropic": "after_id", "gemini": "pageToken"}
+_KEY_LINES: dict[Kind, str] = {"anthropic": "x-api-key", "gemini": "x-goog-api-key"}
+
+
+def first_path(kind: Kind, base: str) -> str:
+    """`base`: the path of the base URL, without a trailing slash."""
+    return "/api/tags" if kind == "ollama" else base + _PATHS[kind]
+
+
+def next_path(kind: Kind, origin: Origin, first: str, next: str) -> str | None:
+    """`next` as the page before gives it; None when it leads to another origin: credentials stay with this one."""
+    if kind in _CURSORS:
+        return f"{first}&{_CURSORS[kind]}={quote(next, safe='')}"
+    if not (next.isascii() and next.isprintable()) or " " in next:
+        return None
+    scheme = "https" if origin.is_tls else "http"
+    host = f"[{origin.host}]" if ":" in origin.host else origin.host
+    try:
+        url = urlsplit(urljoin(f"{scheme}://{host}:{origin.port}{first}", next))
+        port = url.port or (443 if url.scheme == "https" else 80)
+    except ValueError:
+        return None
+    is_same = (url.scheme, (url.hostname or "").lower(), port) == (scheme, origin.host.lower(), origin.port)
+    if not is_same or not url.path.startswith("/"):
+        return None
+    return url.path + (f"?{url.query}" if url.query else "")
+
+
+def signature(kind: Kind, credential: str) -> tuple[str, bytes]:
+    """The credential to send as a Bearer token, and header lines of the kind's own."""
+    own = f"{_KEY_LINES[kind]}: {credential}\r\n".encode() if credential and kind in _KEY_LINES else b""
+    if kind == "anthropic":
+        own += b"anthropic-version: 2023-06-01\r\n"
+    return ("" if kind in _KEY_LINES else credential), own

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from tests.bench import Bench, InLoop, Run, Wishes
-from tests.chaos import Peer, running
+from tests.chaos import Peer, Script, running
 from tests.http.certificates import server_tls
 
 from kilo_gateway.core.errors import UpstreamError
@@ -79,6 +79,61 @@ def test_a_certificate_has_to_be_known_and_for_that_name(
         async with running(tls=server_tls(certificate)) as chaos:
             origin = Origin(host, chaos.port, True, is_trusted=True)
             assert (await dial(origin, ca_file=certificate if is_known else None) == "") == is_fine
+
+    in_loop(test)
+
+
+async def says_nothing(peer: Peer) -> None:
+    await peer.hold()
+
+
+async def says_yes_and_no_more(peer: Peer) -> None:
+    await peer.reader.readuntil(b"\r\n\r\n")
+    await peer.say(b"HTTP/1.1 200 Connection established\r\n\r\n")
+    await peer.hold()
+
+
+async def begins_an_answer(peer: Peer) -> None:
+    await peer.say(b"HTTP/1.1 200 Connection")
+    await peer.hold()
+
+
+@pytest.mark.parametrize("script", [says_nothing, says_yes_and_no_more, begins_an_answer])
+@pytest.mark.parametrize("is_proxy", [True, False])
+def test_a_dial_that_is_given_up_leaves_no_socket(in_loop: InLoop, script: Script, is_proxy: bool) -> None:
+    async def test() -> None:
+        async with running(script) as front:
+            here = Origin("127.0.0.1", front.port, not is_proxy, is_trusted=True)
+            pool = Pool(GuardedDialer(asyncio.get_running_loop(), lambda: upstream_context(None), Proxy(here) if is_proxy else None))
+            dialled = pool.dial(Origin("api.example.org", 443, True) if is_proxy else here, Receiver())
+            async with asyncio.timeout(10):
+                while not front.connections:  # there is no event for what the kernel does
+                    await asyncio.sleep(0.001)
+                await asyncio.sleep(0.01)  # so that it waits for more
+                dialled.cancel()
+                await front.hung_up.wait()
+
+    in_loop(test)
+
+
+@pytest.mark.parametrize("is_proxy", [True, False])
+def test_a_connection_that_cannot_be_secured_leaves_no_socket(in_loop: InLoop, is_proxy: bool) -> None:
+    async def test() -> None:
+        async with running(says_yes_and_no_more if is_proxy else says_nothing) as front:
+            here = Origin("127.0.0.1", front.port, not is_proxy, is_trusted=True)
+            origin = Origin("api.example.org", 443, True) if is_proxy else here
+            assert "cannot be connected to" in await dial(origin, Proxy(here) if is_proxy else None, ca_file="/no/such/file")
+            await asyncio.wait_for(front.hung_up.wait(), 10)
+
+    in_loop(test)
+
+
+def test_a_name_that_tls_cannot_ask_for_is_an_unreachable_upstream(in_loop: InLoop) -> None:
+    async def test() -> None:
+        async with running(says_yes_and_no_more) as front:
+            proxy = Proxy(Origin("127.0.0.1", front.port, is_trusted=True))
+            assert "cannot be connected to" in await dial(Origin(".example.org", 443, True), proxy)
+            await asyncio.wait_for(front.hung_up.wait(), 10)
 
     in_loop(test)
 

@@ -3,7 +3,8 @@
 import asyncio
 import base64
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import cast
 
 from msgspec import Struct
@@ -57,7 +58,7 @@ class GuardedDialer:
                 await self._directly(connection)
         except UpstreamError as error:
             receiver.on_lost(error)
-        except (OSError, ssl.SSLError) as error:
+        except (OSError, ValueError) as error:  # the latter: a name that TLS cannot ask for
             receiver.on_lost(Unreachable(f"{_name(origin)} cannot be connected to: {error}."))
         else:
             receiver.on_connected(connection)
@@ -95,24 +96,31 @@ class GuardedDialer:
                 failure = error
         else:
             raise failure or Unreachable(f"the proxy {_name(proxy.origin)} has no address.")
-        try:
+        with _aborted_on_failure(tunnel.transport):
             await tunnel.opened
-        except asyncio.CancelledError:  # it took too long
-            tunnel.transport.abort()
-            raise
-        await self._secure(tunnel.transport, connection)
+            await self._secure(tunnel.transport, connection)
 
     async def _secure(self, transport: asyncio.Transport, connection: UpstreamConnection) -> None:
-        if self._tls is None:
-            self._tls = Sessions(self._make_tls())
-        link = TlsLink(self._tls, connection.origin.host, connection)
-        transport.set_protocol(link)
-        link.connection_made(transport)
-        try:
+        with _aborted_on_failure(transport):
+            if transport.is_closing():  # its loss has been told already, to nobody
+                raise ConnectionResetError("closed before the TLS handshake")
+            if self._tls is None:
+                self._tls = Sessions(self._make_tls())
+            link = TlsLink(self._tls, connection.origin.host, connection)
+            transport.set_protocol(link)
+            link.connection_made(transport)
             await link.opened
-        except asyncio.CancelledError:
-            link.abort()
-            raise
+
+
+@contextmanager
+def _aborted_on_failure(transport: asyncio.Transport) -> Iterator[None]:
+    """Whoever stops waiting, for whatever reason, leaves no socket behind. One that closes is given the time to say why."""
+    try:
+        yield
+    except BaseException:
+        if not transport.is_closing():
+            transport.abort()
+        raise
 
 
 class _Tunnel(asyncio.Protocol):

@@ -65,7 +65,7 @@ def test_head_is_get_without_its_body(node: Node) -> None:
 
 @pytest.mark.parametrize(
     ("path", "nearest"),
-    [("/v1/chat/completion", "/v1/chat/completions"), ("/v1/modls", "/v1/models"), ("/api/v1/nothing", "/api/v1/")],
+    [("/v1/chat/completion", "/v1/chat/completions"), ("/v1/modls", "/v1/models"), ("/v1/model", "/v1/models"), ("/api/v1/nothing", "/api/v1/")],
 )
 def test_a_wrong_path_is_told_the_nearest_right_one(node: Node, path: str, nearest: str) -> None:
     status, answer, _ = node.ask("POST", path, {})

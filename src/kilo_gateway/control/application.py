@@ -32,7 +32,7 @@ def build(
     service: Service, meters: Meters, inference: Iterable[bytes], report: Report, *, metrics_public: bool
 ) -> Starlette:
     """`inference`: the paths that workers serve themselves, to name them when somebody nearly asked for one."""
-    served = sorted({entry.path.partition("{")[0].rstrip("/") or "/" for entry in ENTRIES} | {"/health", "/ready"})
+    served = sorted({entry.path.replace(":path}", "}") for entry in ENTRIES} | {"/health", "/ready"})
     served += [path.decode() for path in inference]
 
     async def wrong_path(request: Request, _: Exception) -> Response:

@@ -87,6 +87,19 @@ def test_an_upstreams_error_is_read_however_it_is_worded(body: bytes, message: s
     assert str(error) == message
 
 
+@pytest.mark.parametrize("told", ["say my words", "a\n", "x" * 65, "caf\u00e9", "", {"a": 1}, ["a"]])
+@pytest.mark.parametrize("name", ["code", "type"])
+def test_what_does_not_look_like_a_code_is_none(told: object, name: str) -> None:
+    error = Bridge().refused(ENDPOINT, 500, json.dumps({"error": {"message": "m", name: told}}).encode(), "")
+    assert error.code == "upstream_error"
+
+
+@pytest.mark.parametrize(("members", "code"), [({"code": "a b", "type": "t.1"}, "t.1"), ({"code": 429, "type": "a b"}, "upstream_error"),
+                                               ({"code": "model:not-found_2"}, "model:not-found_2")])  # fmt: skip
+def test_what_looks_like_a_code_is_one(members: dict[str, object], code: str) -> None:
+    assert Bridge().refused(ENDPOINT, 500, json.dumps({"error": members}).encode(), "").code == code
+
+
 def test_an_upstreams_error_is_not_passed_on_without_end() -> None:
     assert len(str(Bridge().refused(ENDPOINT, 500, b"x" * 60_000, ""))) <= 2000
 

@@ -291,6 +291,20 @@ def test_every_failed_attempt_and_the_failure_are_reported_once(run: Run) -> Non
     run(test)
 
 
+@pytest.mark.parametrize("is_stream", [False, True])
+@pytest.mark.parametrize("status", [b"200 OK", b"400 X", b"500 X"])
+def test_an_upstream_that_quotes_the_prompt_as_a_code_is_not_quoted_in_the_log(run: Run, status: bytes, is_stream: bool) -> None:
+    async def test(bench: Bench) -> None:
+        told = json_answer(b'{"error":{"message":"s3cret words","code":"s3cret words","type":"s3cret words"}}', status)
+        bench.first.scripts = bench.second.scripts = [says(told)]
+        answer = await bench.call(asking(stream=is_stream))
+        assert answer.error()["code"] == "upstream_error"
+        assert bench.reported
+        assert "s3cret" not in str(bench.reported)
+
+    run(test)
+
+
 def test_an_answer_longer_than_it_said_is_whole_and_its_connection_not_used_again(run: Run) -> None:
     async def test(bench: Bench) -> None:
         bench.first.scripts = [says(JSON + b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")]

@@ -1,10 +1,11 @@
 """The log: one JSON line a fact, and never a flood."""
 
+import logging
 import os
 
 import msgspec
 
-from kilo_gateway.processes.log import MAX_LINES_PER_S, Log
+from kilo_gateway.processes.log import MAX_LINES_PER_S, Defects, Log
 
 
 def _lines(file: int) -> list[dict[str, object]]:
@@ -39,4 +40,22 @@ def test_an_output_that_nobody_reads_does_not_stop_the_gateway() -> None:
     out, into = os.pipe()
     os.close(out)
     Log("worker-0", lambda: 0.0, into)("request.refused", status=401)
+    os.close(into)
+
+
+def test_what_a_library_reports_is_one_line_without_its_words() -> None:
+    out, into = os.pipe()
+    logger = logging.Logger("library")
+    logger.addHandler(Defects(Log("control", lambda: 0.0, into)))
+    try:
+        raise ValueError("s3cret words")
+    except ValueError:
+        logger.exception("s3cret %s", "words")
+    logger.warning("s3cret words")
+    logger.info("s3cret words")
+    raised, said = _lines(out)
+    assert (raised["event"], raised["library"], raised["reason"]) == ("process.defect", "library", "ValueError")
+    assert "test_log.py:" in str(raised["where"]) and "test_log.py:" in str(said["where"])
+    assert "s3cret" not in str([raised, said])
+    os.close(out)
     os.close(into)

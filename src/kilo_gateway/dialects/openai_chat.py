@@ -30,7 +30,8 @@ _WITH_USAGE = Raw(b'{"include_usage":true}')
 _BOOLEANS = {b"true": True, b"false": False, b"null": False}
 
 _ABSENT = Raw(b"null")
-_CODE = re.compile(r"[A-Za-z0-9_.:-]{1,64}").fullmatch
+_NO_CODE = "upstream_error"
+_is_code = re.compile(r"[A-Za-z0-9_.:-]{1,64}").fullmatch
 
 
 class PromptDetails(Struct):
@@ -249,14 +250,13 @@ def error_of(raw: Raw) -> Problem | None:
         return Problem(error, "upstream_error")
     message, number = error.message or "the upstream reported an error", str(error.code or "")
     if number.isdigit() and len(number) < 6:
-        return Problem(message, _sane(error.type), int(number))
-    return Problem(message, _sane(error.code or error.type))
+        return Problem(message, _code(error.type), int(number))
+    return Problem(message, _code(error.code, error.type))
 
 
-def _sane(code: str | int | None) -> str:
-    """Codes go into the log, and an upstream may have put anything into them, the prompt too."""
-    text = str(code or "")
-    return text if _CODE(text) else "upstream_error"
+def _code(*told: str | int | None) -> str:
+    """The first that looks like one. Codes are logged: words of a prompt that an upstream quotes there must not be."""
+    return next((str(each) for each in told if each and _is_code(str(each))), _NO_CODE)
 
 
 def open_answer(data: bytes) -> dict[str, Raw] | None:

@@ -167,7 +167,7 @@ def defect(error: Exception) -> Defect:
         trace = trace.tb_next
     where = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""
     told = Defect("The gateway failed while it read the answer.")
-    told.where = f"{type(error).__name__}: {error} at {where}"
+    told.where = f"{type(error).__name__} at {where}"  # not in its own words, which may quote the answer
     return told
 
 

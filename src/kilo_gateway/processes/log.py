@@ -1,5 +1,6 @@
 """One JSON line for each refusal and failure, to standard error. Facts only; never a prompt, never a credential."""
 
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -40,3 +41,25 @@ class Log:
             os.write(self._file, line + b"\n")
         except OSError:  # nobody reads it; the gateway goes on
             self._dropped += 1
+
+
+class Defects(logging.Handler):
+    """What libraries report in words and tracebacks, as lines of ours: what it was and where, none of the words."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        where = where_of(error) if error is not None else f"{record.pathname}:{record.lineno}"
+        reason = type(error).__name__ if error is not None else ""
+        self._log("process.defect", library=record.name, reason=reason, where=where)
+
+
+def where_of(error: BaseException) -> str:
+    """File and line that raised it."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""

@@ -4,6 +4,7 @@ Children are forked, so all of them start from what is imported here already; it
 They watch a pipe whose other end only the supervisor has: when it is gone, so are they.
 """
 
+import logging
 import os
 import select
 import signal
@@ -21,7 +22,7 @@ from kilo_gateway.core.keyring import Keyring
 from kilo_gateway.core.settings import Settings
 from kilo_gateway.processes import worker
 from kilo_gateway.processes.banner import Banner
-from kilo_gateway.processes.log import Log
+from kilo_gateway.processes.log import Defects, Log, where_of
 from kilo_gateway.processes.node import DRAIN, DRAIN_HASTILY, NOT_HEARD, Node
 
 STEADY_S = 2.0  # who lived this long did not die of its start
@@ -112,10 +113,11 @@ class Supervisor:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
             os.close(self._life_end)
             _name_process(child.name)
+            logging.getLogger().addHandler(Defects(Log(child.name)))
             child.run(self._node if child.starts == 1 else replace(self._node, crash_at=""))
             code = 0
         except BaseException as error:  # the process's own door: say it in one line, then end
-            Log(child.name)("process.failed", reason=f"{type(error).__name__}: {error}", where=_where(error))
+            Log(child.name)("process.failed", reason=f"{type(error).__name__}: {error}", where=where_of(error))
         finally:
             os._exit(code)
 
@@ -233,10 +235,3 @@ def _run_local_model(node: Node) -> None:
     from kilo_gateway.processes import local_model
 
     local_model.run(node)
-
-
-def _where(error: BaseException) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""

@@ -36,7 +36,7 @@ class Database:
 async def open_sqlite(path: Path) -> Database:
     """Creates the file (0600) and its tables when they are missing. The caller holds the data directory's lock."""
     path.touch(mode=0o600)
-    engine = create_async_engine(f"sqlite+aiosqlite:///{path}", pool_size=1, max_overflow=0)
+    engine = create_async_engine(f"sqlite+aiosqlite:///{path}", pool_size=1, max_overflow=0, hide_parameters=True)
     event.listen(engine.sync_engine, "connect", _prepare)
     async with engine.begin() as connection:
         if await _revision(connection) != _newest():

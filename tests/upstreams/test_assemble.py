@@ -87,6 +87,14 @@ def test_a_listed_id_becomes_the_catalogues(name: str, listed_id: str, id: str) 
     assert ids(catalogue(listed(name, listed_id))) == [id]
 
 
+def test_a_providers_key_in_the_environment_leaves_ids_to_that_rule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GROQ_API_KEY", "k")
+    found = next(each for each in config.load(None, tmp_path).upstreams if each.name == "groq")
+    rows = tuple(Row(id, Facts()) for id in ("openai/gpt-oss-120b", "llama-3.3-70b-versatile", "new-one"))
+    listed = catalogue(Served(found, rows, LISTED_AT))
+    assert ids(listed) == ["openai/gpt-oss-120b", "meta-llama/llama-3.3-70b-instruct", "groq/new-one"]
+
+
 def test_a_prefix_that_the_operator_wrote_is_put_before_all() -> None:
     served = Served(upstream("house", prefix="team/"), (Row("a/b", Facts()), Row("team/c", Facts())), LISTED_AT)
     assert ids(catalogue(served)) == ["team/a/b", "team/c"]

@@ -55,7 +55,7 @@ def from_environment(environment: Mapping[str, str], server: ServerSettings, tak
             raise ConfigurationError(f"{variable}: a key must not contain line breaks or control characters.")
         kept.append(
             UpstreamSettings(
-                name, provider.dialect, origin, path, Secret(environment[variable]), (), Patience(), provider.prefix,
+                name, provider.dialect, origin, path, Secret(environment[variable]), (), Patience(), "",
                 provider.cost, variable, OF_DIALECT[provider.dialect], discovers=True,
             )
         )  # fmt: skip

@@ -15,7 +15,6 @@ class Provider(Struct, frozen=True, forbid_unknown_fields=True):
     base_url: str
     env: tuple[str, ...]
     base_env: str
-    prefix: str
     public_models: bool = False
     cost: bool = False
     prices: str = ""

@@ -15,11 +15,11 @@ from kilo_gateway.core.errors import BadAnswer
 _FIELDS = re.compile(
     rb"\r\n(content-(?:type|length|encoding)|transfer-encoding|connection):[ \t]*([^\r\n]*[^\r\n \t])"
 ).findall
-_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?").fullmatch
-_LINE_END = b"\r\n"
+LINE_END = b"\r\n"
 
 MAX_HEAD_BYTES = 64 * 1024
 MAX_LINE_BYTES = 4 * 1024
+MAX_SIZES = 4 * 1024
 
 
 class Head(Struct, frozen=True):
@@ -127,85 +127,93 @@ class BodyUntilClose:
 
 
 class ChunkedBody:
-    """Takes chunk framing off. `_owed` counts what is left of a chunk and of the line end after it."""
+    """Takes chunk framing off. `_line` is what came since a chunk's last byte: the next chunk's size, between two line ends.
 
-    __slots__ = ("_in_trailer", "_line", "_owed", "is_dirty", "is_done")
+    The body begins as if it stood behind a chunk, so that each size is read and the line end before it checked in one step.
+    """
+
+    __slots__ = ("_in_trailer", "_left", "_line", "is_dirty", "is_done")
 
     def __init__(self) -> None:
         self.is_done = self.is_dirty = self._in_trailer = False
-        self._owed = 0
-        self._line = b""
+        self._left = 0  # of a chunk
+        self._line = LINE_END
 
     def feed(self, data: bytes) -> bytes:
-        if not (self._line or self._owed or self._in_trailer):
+        if self._line is LINE_END:
             # Mostly a read is one chunk, whole: a chat completion's events come one by one.
-            end = data.find(b"\r\n", 1, 12)
-            if end > 0 and 0 < _chunk_size(data[:end]) == len(data) - end - 4 and data.endswith(_LINE_END):
+            end = data.find(LINE_END)
+            if end > 0 and 0 < _sizes[data[:end]] == len(data) - end - 4 and data[-2:] == LINE_END:
                 return data[end + 2 : -2]
         return self._feed_any(data)
 
     def _feed_any(self, data: bytes) -> bytes:
         payload: list[bytes] = []
         at = 0
-        if self._line:
-            data, self._line = self._line + data, b""
-        elif self._owed:
-            at = self._owed
-            end = max(at - 2, 0)
-            if not (_LINE_END if at > 1 else b"\n").startswith(data[end:at]):
-                raise _no_line_end(data[end:at], payload)
-            payload.append(data[:end])
+        if self._left:
+            payload.append(data[: self._left])
+            at = self._left
+        elif self._line:
+            data = self._line + data
         size = len(data)
-        while at < size:
-            line_end = data.find(b"\r\n", at)
-            if line_end < 0:
-                self._keep_line(data[at:])
-                break
-            if self._in_trailer:
-                if line_end == at:
-                    self.is_done = True
-                    self.is_dirty = line_end + 2 != size
-                    at = size
-                    break
-                at = line_end + 2
-                continue
-            length = _chunk_size(data[at:line_end])
-            start = line_end + 2
-            if length > 0:
-                at = start + length + 2
-                if not _LINE_END.startswith(data[at - 2 : at]):
-                    raise _no_line_end(data[at - 2 : at], payload)
-                payload.append(data[start : start + length])
-            elif length == 0:
-                self._in_trailer = True
-                at = start
-            else:
-                raise _bad_size(data[at:line_end], payload)
-        self._owed = max(at - size, 0)
+        while not self._in_trailer and (end := data.find(LINE_END, at + 2)) >= 0:
+            length = _later_sizes[data[at:end]]
+            if length < 0:
+                raise _broken(data[at:end], payload)
+            at = end + 2 + length
+            if length:
+                payload.append(data[end + 2 : at])
+            self._in_trailer = not length
+        self._left = max(at - size, 0)
+        if self._in_trailer:
+            self._end(data[at:])
+        else:
+            self._keep(data[at:], payload)
         return payload[0] if len(payload) == 1 else b"".join(payload)
 
-    def _keep_line(self, line: bytes) -> None:
+    def _keep(self, line: bytes, before: list[bytes]) -> None:
+        self._line = LINE_END if line == LINE_END else line
+        if not LINE_END.startswith(line[:2]):
+            raise _broken(line, before)
         if len(line) > MAX_LINE_BYTES:
             raise BadAnswer("a chunk's size line does not end")
-        self._line = line
+
+    def _end(self, data: bytes) -> None:
+        """Trailers are passed over, up to the empty line."""
+        at = 0
+        while (end := data.find(LINE_END, at)) > at:
+            at = end + 2
+        self._line = data[at:]
+        if end == at:
+            self.is_done = True
+            self.is_dirty = end + 2 != len(data)
+        elif len(self._line) > MAX_LINE_BYTES:
+            raise BadAnswer("a trailer's line does not end")
 
 
-@lru_cache(maxsize=1024)
-def _chunk_size(line: bytes) -> int:
-    """-1 for what is no size. Remembered: chunks are of few sizes, and looking up is cheaper than `int`."""
-    found = _SIZE(line)
-    return int(found[1], 16) if found else -1
+class _Sizes(dict[bytes, int]):
+    """What a chunk's size line says; -1: nothing. Remembered: looking up takes half as long as `int`, which takes more."""
+
+    def __init__(self, before: bytes) -> None:
+        self._read = re.compile(re.escape(before) + rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?").fullmatch
+
+    def __missing__(self, line: bytes) -> int:
+        found = self._read(line)
+        size = int(found[1], 16) if found else -1
+        if len(self) < MAX_SIZES and len(line) < 12:
+            self[line] = size
+        return size
 
 
-def _bad_size(line: bytes, before: list[bytes]) -> BadAnswer:
-    return _broken(f"the upstream sent a bad chunk size: {line[:20]!r}", before)
+_sizes, _later_sizes = _Sizes(b""), _Sizes(LINE_END)
 
 
-def _no_line_end(found: bytes, before: list[bytes]) -> BadAnswer:
-    return _broken(f"the upstream sent {found!r} where a chunk should end", before)
-
-
-def _broken(message: str, before: list[bytes]) -> BadAnswer:
-    error = BadAnswer(message)
+def _broken(line: bytes, before: list[bytes]) -> BadAnswer:
+    """`before`: the chunks so far. If it is the last one's line end that is wrong, so may be its length."""
+    if line[:2] == LINE_END:
+        error = BadAnswer(f"the upstream sent a bad chunk size: {line[2:22]!r}")
+    else:
+        error = BadAnswer(f"the upstream sent {line[:2]!r} where a chunk should end")
+        del before[-1:]
     error.before = b"".join(before)
     return error

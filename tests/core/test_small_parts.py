@@ -75,6 +75,31 @@ def test_depth_is_measured_exactly(value: object, depth: int) -> None:
     assert nesting.is_too_deep(body) == (depth > nesting.MAX_DEPTH)
 
 
+@pytest.mark.parametrize(
+    "filler",
+    [b'"%b"' % (b"a" * (5 << 20)), b"[%b1]" % (b"[1],{}," * 4_000_000), b'["[{",%b1]' % (b'"]]\\\\","\\"{",' * 400_000)],
+)
+@pytest.mark.parametrize(("depth", "is_deep"), [(502, False), (512, False), (513, True)])
+def test_a_large_text_is_measured_as_a_small_one_is(filler: bytes, depth: int, is_deep: bool) -> None:
+    assert nesting.is_too_deep(b"[" * depth + b"]" * depth) == is_deep
+    body = b'{"x":%b,"y":%b}' % (filler, b"[" * (depth - 1) + b"]" * (depth - 1))
+    json.loads(filler)
+    assert nesting.is_too_deep(body) == is_deep
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 500 + b'"' + b'\\"' * 2_000_000, b"[" * 500 + b'"",' * 20_000_000, b"[[]" * 20_000_000, b'["["],' * 10_000_000,
+        b"[" * 100_000, b"[]" * 2_000_000 + b"[" * 600, (b"[" * 400 + b"]" * 400) * 5_000,
+    ],
+)  # fmt: skip
+def test_a_text_that_is_none_or_is_made_to_take_long_is_measured_in_a_moment(body: bytes) -> None:
+    began = time.process_time()
+    nesting.is_too_deep(body)
+    assert time.process_time() - began < 2.0
+
+
 def _depth(value: object) -> int:
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
     return 0 if inner is None else 1 + max(map(_depth, inner), default=0)

@@ -7,13 +7,16 @@ few brackets is shallow, and others are measured.
 
 import re
 import sys
+from itertools import accumulate
 
 MAX_DEPTH = 512
 RECURSION_LIMIT = MAX_DEPTH - 32  # some more are taken by the worker's own frames: it errs on the side of measuring
 _DECODER_OBEYS = sys.version_info < (3, 12)
-_MEASURED_BYTES = 4 * 1024 * 1024
-# Atomic, and a text without end is one token: otherwise it would be read anew from each of its quotes.
-_TOKENS = re.compile(rb'"(?>[^"\\]+|\\.)*+"?|[\[\]{}]', re.DOTALL)
+_MAX_MEASURED = 4 * 1024 * 1024  # quotes beside brackets, and brackets that nest: more of them are nobody's request
+_ROUND = bytes.maketrans(b"[{]}", b"(())")
+_OTHERS = bytes(byte for byte in range(256) if byte not in b'[{]}"')
+_WITHOUT_TEXTS = re.compile(rb'"[^"]*+(?:"|\Z)').sub
+_STEP = {ord("("): 1, ord(")"): -1}
 
 
 def may_be_deep(body: bytes) -> bool:
@@ -22,16 +25,15 @@ def may_be_deep(body: bytes) -> bool:
 
 
 def is_too_deep(body: bytes) -> bool:
-    """Exact up to 4 MiB; a larger body that could not be decoded plainly counts as too deep, for measuring takes long."""
-    if len(body) > _MEASURED_BYTES:
+    """Exact for JSON, in time linear to it; but more than _MAX_MEASURED of what takes long to measure counts as too deep."""
+    signs = body.replace(b"\\\\", b"").replace(b'\\"', b"").translate(_ROUND, _OTHERS)
+    signs = signs.replace(b'""', b"")  # two quotes side by side change nothing of what stands within quotes
+    if signs.count(b'"') > _MAX_MEASURED:
         return True
-    depth = 0
-    for token in _TOKENS.finditer(body):
-        first = body[token.start()]
-        if first in b"[{":
-            depth += 1
-            if depth > MAX_DEPTH:
-                return True
-        elif first in b"]}":
-            depth -= 1
-    return False
+    brackets, before, levels = _WITHOUT_TEXTS(b"", signs), len(signs) * 2, 0
+    while brackets and len(brackets) * 2 <= before:  # most pairs are innermost ones, and those off are one level off
+        before, levels = len(brackets), levels + 1
+        brackets = brackets.replace(b"()", b"")
+    if len(brackets) > _MAX_MEASURED:
+        return True
+    return levels + max(accumulate(map(_STEP.__getitem__, brackets)), default=0) > MAX_DEPTH

@@ -51,6 +51,19 @@ def test_without_a_key_only_open_models_answer(run: Run, credential: bytes) -> N
     run(test)
 
 
+@pytest.mark.parametrize("nobody", [b"", b"Bearer", b"Bearer anonymous", b"anonymous", b" bearer  "])
+def test_a_key_counts_beside_an_authorization_that_names_nobody(run: Run, nobody: bytes) -> None:
+    lines = b"Authorization: %b\r\nx-api-key: %b\r\n" % (nobody, KEY)
+
+    async def test(bench: Bench) -> None:
+        caller = await bench.send(request(credential=lines) * 2)
+        assert [(await caller.answer()).status for _ in range(2)] == [200, 200]
+        caller.send(request(credential=lines.replace(KEY, b"kilo_" + b"q" * 32)))
+        assert (await caller.answer()).status == 401
+
+    run(test)
+
+
 def test_an_unknown_model_is_refused_with_the_closest_ones(run: Run) -> None:
     async def test(bench: Bench) -> None:
         answer = await bench.call(asking("mock/modle"))

@@ -13,6 +13,10 @@ _NO_MODEL = "No model is configured yet. Set a provider's key such as OPENAI_API
 _NO_CREDENTIAL = frozenset({b"", b"bearer", b"bearer anonymous", b"anonymous"})
 
 
+def names_nobody(credential: bytes) -> bool:
+    return credential.strip().lower() in _NO_CREDENTIAL
+
+
 def digest(pepper: bytes, key: bytes) -> bytes:
     return hmac.digest(pepper, key, "sha256")
 
@@ -61,7 +65,7 @@ class Snapshot:
             raise UnknownModel(_NO_MODEL) from None
 
     def _recognise(self, credential: bytes) -> Key:
-        if credential.strip().lower() in _NO_CREDENTIAL:
+        if names_nobody(credential):
             if self._has_open_models:
                 return ANONYMOUS
             raise InvalidKey("No key was sent. Send one as 'Authorization: Bearer kilo_...'.")

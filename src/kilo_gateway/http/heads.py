@@ -4,9 +4,11 @@ A client sends the same names in the same spelling every time, so the names them
 """
 
 import re
+from collections.abc import Mapping
 
 from msgspec import Struct
 
+from kilo_gateway.catalog.snapshot import names_nobody
 from kilo_gateway.core.brand import HOP_HEADER
 from kilo_gateway.core.errors import BadRequest
 from kilo_gateway.core.ports import CallerDialect
@@ -26,12 +28,13 @@ _SANE_ID = re.compile(rb"[\w.:/+=-]{1,128}").fullmatch
 
 
 class Layout(Struct):
-    """Names as spelled: of the header with the credential, and of Content-Length; `notable`: in lower case -> as spelled.
+    """Names as spelled: of the headers with credentials, and of Content-Length; `notable`: in lower case -> as spelled.
 
     AGAIN is notable where one of SINGLE, or FORWARDED, is there in two spellings.
     """
 
     credential: bytes
+    other_credential: bytes  # counts when the first names nobody
     length: bytes
     has_host: bool
     notable: dict[bytes, bytes]
@@ -108,6 +111,11 @@ def check_coding(coding: bytes, version: str) -> None:
         raise Doubtful(f"Transfer-Encoding {coding[:40].decode('latin-1')!r} is not known here; use chunked alone.")
 
 
+def credential_of(headers: Mapping[bytes, bytes], layout: Layout) -> bytes:
+    first = headers.get(layout.credential, b"")
+    return headers[layout.other_credential] if layout.other_credential and names_nobody(first) else first
+
+
 def sane_id(value: bytes) -> bool:
     return _SANE_ID(value) is not None
 
@@ -118,7 +126,7 @@ def _layout(names: tuple[bytes, ...]) -> Layout:
         plain = name.lower().removesuffix(AGAIN)
         if spelled.setdefault(plain, name) is not name and (plain in SINGLE or plain == FORWARDED):
             spelled[AGAIN] = name
-    credential = next((spelled[name] for name in _CREDENTIALS if name in spelled), b"")
+    credential, other, *_ = *(spelled[name] for name in _CREDENTIALS if name in spelled), b"", b""
     length = spelled.get(b"content-length", b"")
     notable = {name: spelled[name] for name in _NOTABLE if name in spelled}
-    return Layout(credential, length, b"host" in spelled, notable)
+    return Layout(credential, other, length, b"host" in spelled, notable)

@@ -206,7 +206,7 @@ class ClientConnection(asyncio.Protocol):
         request, layouts = self._request, self._gateway.layouts
         if request.dialect is None or request.caller is None or not request.keeps_alive:
             return
-        credential = self._headers.get(layouts[tuple(self._headers)].credential, b"")
+        credential = heads.credential_of(self._headers, layouts[tuple(self._headers)])
         known = heads.known_head(head, request.target, request.dialect, credential)
         self._known = None if known is None else layouts.shared(known)
 
@@ -299,7 +299,7 @@ class ClientConnection(asyncio.Protocol):
         if request.dialect is None or request.method != b"POST":
             self._find(request)
         if request.dialect is not None:
-            request.caller = self._gateway.pipeline.enter(self._headers.get(layout.credential, b""))
+            request.caller = self._gateway.pipeline.enter(heads.credential_of(self._headers, layout))
 
     def _note(self, request: Request, layout: heads.Layout) -> None:
         """The headers that are seldom there."""

@@ -199,6 +199,19 @@ def test_other_paths_are_passed_to_control_and_back(run: Run) -> None:
     run(test)
 
 
+@pytest.mark.parametrize("path", [b"/health", b"/ready", b"/v1/models"])
+def test_a_page_of_a_listed_origin_may_read_what_needs_no_key(run: Run, path: bytes) -> None:
+    async def test(bench: Bench) -> None:
+        for origin, allowed in ((b"https://app.example", "https://app.example"), (b"https://other.example", None)):
+            lines = b"Origin: %b\r\nx-request-id: own\r\n" % origin
+            caller = await bench.send(request(b"", lines, method=b"GET", path=path))
+            answer = await caller.answer()
+            assert (answer.status, answer.headers.get("access-control-allow-origin")) == (200, allowed)
+            assert answer.headers["x-request-id"] == "own"
+
+    run(test, Wishes(cors_origins=frozenset({"https://app.example"})))
+
+
 def test_control_is_told_the_callers_address_and_not_what_he_claims(run: Run) -> None:
     async def test(bench: Bench) -> None:
         claims = b"X-Kilo-Client-Ip: 10.0.0.1\r\nX-Forwarded-For: 10.0.0.2\r\n"

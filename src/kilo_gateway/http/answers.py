@@ -8,7 +8,7 @@ from kilo_gateway.dialects import openai_chat
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
-def refusal(error: GatewayError, head_lines: bytes = b"", *, closes: bool = False, has_body: bool = True) -> bytes:
+def refusal(error: GatewayError, head_lines: bytes = b"", *, has_body: bool = True) -> bytes:
     lines = head_lines
     if isinstance(error, MethodNotAllowed):
         lines += b"Allow: %b\r\n" % error.allowed.encode()
@@ -18,14 +18,13 @@ def refusal(error: GatewayError, head_lines: bytes = b"", *, closes: bool = Fals
         lines += b"Retry-After: %b\r\n" % error.retry_after.encode("latin-1", "replace")
     elif isinstance(error, Overloaded):
         lines += b"Retry-After: 1\r\n"
-    return answer(error.status, openai_chat.error_body(error), lines, closes=closes, has_body=has_body)
+    return answer(error.status, openai_chat.error_body(error), lines, has_body=has_body)
 
 
-def answer(status: int, body: bytes, head_lines: bytes = b"", *, closes: bool = False, has_body: bool = True) -> bytes:
+def answer(status: int, body: bytes, head_lines: bytes = b"", *, has_body: bool = True) -> bytes:
     """A JSON answer. Without `has_body` (HEAD) only its head."""
-    connection = b"Connection: close\r\n" if closes else b""
-    return b"HTTP/1.1 %d %b\r\nContent-Type: application/json\r\n%b%bContent-Length: %d\r\n\r\n%b" % (
-        status, _REASONS.get(status, "Error").encode(), head_lines, connection, len(body), body if has_body else b"",
+    return b"HTTP/1.1 %d %b\r\nContent-Type: application/json\r\n%bContent-Length: %d\r\n\r\n%b" % (
+        status, _REASONS.get(status, "Error").encode(), head_lines, len(body), body if has_body else b"",
     )  # fmt: skip
 
 

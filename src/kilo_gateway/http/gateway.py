@@ -50,21 +50,21 @@ class Gateway:
     unpackers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, "unpack"))
     is_draining: bool = False
 
-    def local_answer(self, method: bytes, target: bytes) -> bytes | None:
+    def local_answer(self, method: bytes, target: bytes, head_lines: bytes) -> bytes | None:
         """/health touches nothing; /ready says what this worker knows. None for every other path."""
         path, _ = paths.normal(target)
         if path in _LOCAL and method not in (b"GET", b"HEAD", b"OPTIONS"):
-            return answers.refusal(MethodNotAllowed(f"{path.decode()} takes GET.", "GET, HEAD, OPTIONS"))
+            return answers.refusal(MethodNotAllowed(f"{path.decode()} takes GET.", "GET, HEAD, OPTIONS"), head_lines)
         if method not in (b"GET", b"HEAD"):
             return None
         has_body = method == b"GET"
         if path == b"/health":
-            return answers.answer(200, b'{"status":"alive"}', closes=self.is_draining, has_body=has_body)
+            return answers.answer(200, b'{"status":"alive"}', head_lines, has_body=has_body)
         if path == b"/ready":
             reasons = self.problems()
             state = "draining" if self.is_draining else "degraded" if reasons else "ok"
             body = msgspec.json.encode({"status": state, "reasons": ["draining", *reasons] if self.is_draining else reasons})
-            return answers.answer(503 if self.is_draining else 200, body, closes=self.is_draining, has_body=has_body)
+            return answers.answer(503 if self.is_draining else 200, body, head_lines, has_body=has_body)
         return None
 
     def close_idle(self) -> None:

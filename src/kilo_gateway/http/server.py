@@ -370,7 +370,7 @@ class ClientConnection(asyncio.Protocol):
         forward.send_to_next()
 
     def _serve_elsewhere(self, request: Request, body: bytes) -> None:
-        local = self._gateway.local_answer(request.method, request.target)
+        local = self._gateway.local_answer(request.method, request.target, self.head_lines)
         if local is not None:
             self.write(local)
             self.answered()

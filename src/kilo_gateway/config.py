@@ -79,7 +79,7 @@ def _read(path: Path | None) -> tuple[dict[str, object], str]:
 def _settings(found: Found, path: Path | None, environment: Mapping[str, str]) -> Settings:
     server = ServerSettings(
         found.text("server.host"), found.whole("server.port", 0, 65535), found.whole("server.workers", 0, 256),
-        found.texts("server.cors_origins"), found.networks("server.trusted_proxies"), found.seconds("server.drain_s"),
+        found.origins("server.cors_origins"), found.networks("server.trusted_proxies"), found.seconds("server.drain_s"),
         found.seconds("server.drain_listen_s"), found.flag("server.metrics_public"),
     )  # fmt: skip
     cache = _xdg(environment, "XDG_CACHE_HOME", ".cache")

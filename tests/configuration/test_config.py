@@ -2,6 +2,7 @@
 
 import copy
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,28 @@ WRONG: dict[str, str | bytes] = {
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_file_is_refused_with_a_reason(tmp_path: Path, name: str) -> None:
     assert is_refused(tmp_path, WRONG[name])
+
+
+@pytest.mark.parametrize(
+    ("origin", "meant"),
+    [
+        ("https://app.example/", "https://app.example"), ("https://app.example/page?x", "https://app.example"),
+        ("https://App.Example", "https://app.example"), ("https://app.example:443", "https://app.example"),
+        ("http://[::1]:80", "http://[::1]"), ("https://u:p@app.example:444", "https://app.example:444"),
+        ("app.example", "https://app.example"), ("https://", "*"), ("https://app.example:x", "*"), ("", "*"),
+    ],
+)  # fmt: skip
+def test_an_origin_that_no_browser_sends_is_refused_with_the_one_meant(tmp_path: Path, origin: str, meant: str) -> None:
+    (tmp_path / "c.toml").write_text(f"[server]\ncors_origins = ['http://localhost:8080', {origin!r}]\n")
+    with pytest.raises(ConfigurationError, match=re.escape(f"'{meant}'")) as told:
+        config.load(tmp_path / "c.toml")
+    assert "c.toml:2: server.cors_origins" in str(told.value)
+
+
+@pytest.mark.parametrize("origin", ["*", "null", "https://app.example", "http://[::1]:8080", "chrome-extension://abcdef", "capacitor://localhost"])
+def test_an_origin_as_browsers_send_it_is_taken(tmp_path: Path, origin: str) -> None:
+    (tmp_path / "c.toml").write_text(f"[server]\ncors_origins = [{origin!r}]\n")
+    assert config.load(tmp_path / "c.toml").server.cors_origins == (origin,)
 
 
 @pytest.mark.parametrize("text", ["[data]\ndir = '~nobody-at-all/x'\n", "[local]\npath = '~nobody-at-all/x.gguf'\n"])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from ipaddress import ip_network
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from kilo_gateway.configuration.places import Places
 from kilo_gateway.core.brand import ENVIRONMENT_PREFIX
@@ -76,6 +77,7 @@ MODEL_FIELDS = (
     Setting("parameters", None, "which request parameters it knows: tools, reasoning, response_format ..."),
     Setting("anonymous", False, "may be used without a key"),
 )
+_PORTS = {"http": 80, "https": 443}
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
@@ -112,6 +114,17 @@ class Found:
             return tuple(str(ip_network(each, strict=False)) for each in found)
         except ValueError:
             raise self.wrong(name, "a list of addresses or networks such as 10.0.0.0/8") from None
+
+    def origins(self, name: str) -> tuple[str, ...]:
+        """As browsers send them: one spelled in another way would never be met."""
+        found = self.texts(name)
+        for each in found:
+            meant = each if each in ("*", "null") else _origin_of(each)
+            if not meant:
+                raise self.wrong(name, "a list of origins such as 'https://app.example', or '*'")
+            if meant != each:
+                raise self.wrong(name, f"a list of origins as browsers send them ({meant!r} for {each!r})")
+        return found
 
     def whole(self, name: str, low: int, high: int) -> int:
         value = self.values[name]
@@ -169,6 +182,19 @@ def flatten(
         values[name] = value
         sources[name] = "command line"
     return Found(values, sources, upstreams, places)
+
+
+def _origin_of(url: str) -> str:
+    """Scheme, host, and the port unless it is the scheme's own; nothing for what is no URL."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return ""
+    if not parts.scheme or not host:
+        return ""
+    host = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{host}" + (f":{port}" if port and port != _PORTS.get(parts.scheme) else "")
 
 
 def unknown(place: str, name: str, known: Iterable[str]) -> ConfigurationError:

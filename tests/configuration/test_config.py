@@ -185,6 +185,18 @@ def test_a_home_of_nobody_is_refused_with_a_reason(tmp_path: Path, text: str) ->
         config.load(tmp_path / "c.toml")
 
 
+@pytest.mark.parametrize(
+    ("url", "port"), [("http://proxy", 80), ("proxy", 80), ("http://proxy/", 80), ("http://u:p@proxy:3128", 3128), ("proxy:8080", 8080)]
+)
+def test_a_proxy_without_a_port_is_at_that_of_http(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, port: int) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", url)
+    monkeypatch.setenv("NO_PROXY", "10.0.0.0/8, *.Example.org:8443")
+    (tmp_path / "c.toml").write_text("")
+    proxy = config.load(tmp_path / "c.toml").proxy
+    assert proxy is not None
+    assert (proxy.origin.host, proxy.origin.port, proxy.spared) == ("proxy", port, ("10.0.0.0/8", "example.org:8443"))
+
+
 @pytest.mark.parametrize("url", ["http://[::1", "nonsense", "http://", "http://u:p@h", "http://[zz]:1/", "http://h:x"])
 @pytest.mark.parametrize("variable", ["OPENAI_BASE_URL", "HTTPS_PROXY"])
 def test_a_wrong_url_in_the_environment_is_refused_with_a_reason(

@@ -213,5 +213,19 @@ def test_a_private_address_is_not_asked_of_a_proxy(in_loop: InLoop, host: str) -
     [("example.org", True), ("api.example.org", True), ("EXAMPLE.ORG", True), ("badexample.org", False), ("other.org", False)],
 )
 def test_names_without_a_proxy_are_spared_with_all_below_them(host: str, is_spared: bool) -> None:
-    assert Proxy(Origin("p", 1), spared=("example.org",)).spares(host) == is_spared
-    assert Proxy(Origin("p", 1), spared=("*",)).spares(host)
+    assert Proxy(Origin("p", 1), spared=("example.org",)).spares(Origin(host, 443)) == is_spared
+    assert Proxy(Origin("p", 1), spared=("*",)).spares(Origin(host, 443))
+
+
+@pytest.mark.parametrize(
+    ("entry", "host", "is_spared"),
+    [
+        ("example.org:443", "example.org", True), ("example.org:443", "api.example.org", True), ("example.org:8443", "example.org", False),
+        ("10.0.0.0/8", "10.1.2.3", True), ("10.0.0.0/8", "11.1.2.3", False), ("10.1.2.3/8", "10.9.9.9", True), ("10.0.0.0/8", "example.org", False),
+        ("10.1.2.3", "10.1.2.3", True), ("10.1.2.3:443", "10.1.2.3", True), ("10.1.2.3:80", "10.1.2.3", False), ("fd00::/8", "fd00::1", True),
+        ("fd00::/8", "10.1.2.3", False), ("[fd00::1]:443", "fd00::1", True), ("[fd00::1]:80", "fd00::1", False), ("fd00::1", "fd00::1", True),
+        ("[fd00::1]", "fd00:0::1", True), ("10.0.0.0/99", "10.0.0.1", False), (":443", "example.org", False), ("*:443", "example.org", True),
+    ],
+)  # fmt: skip
+def test_networks_and_ports_are_spared_too(entry: str, host: str, is_spared: bool) -> None:
+    assert Proxy(Origin("p", 1), spared=(entry,)).spares(Origin(host, 443)) == is_spared

@@ -76,7 +76,7 @@ def proxy_of(environment: Mapping[str, str]) -> ProxySettings | None:
     spared = environment.get("NO_PROXY") or environment.get("no_proxy") or ""
     names = tuple(name.strip().lstrip("*.").lower() or "*" for name in spared.split(",") if name.strip())
     credential = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else ""
-    return ProxySettings(Origin(host, port or 3128, is_trusted=True), Secret(credential), names)
+    return ProxySettings(Origin(host, 80 if port is None else port, is_trusted=True), Secret(credential), names)
 
 
 def _upstream(row: Row, environment: Mapping[str, str]) -> UpstreamSettings:

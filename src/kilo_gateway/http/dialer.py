@@ -5,6 +5,7 @@ import base64
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address, ip_network
 from typing import cast
 
 from msgspec import Struct
@@ -18,15 +19,15 @@ from kilo_gateway.http.wire import read_head
 
 
 class Proxy(Struct, frozen=True):
-    """HTTPS_PROXY, and the names NO_PROXY spares from it. `credential` is `user:password` or nothing."""
+    """HTTPS_PROXY, and what NO_PROXY spares from it, in lower case. `credential` is `user:password` or nothing."""
 
     origin: Origin
     credential: str = ""
     spared: tuple[str, ...] = ()
 
-    def spares(self, host: str) -> bool:
-        host = host.lower()
-        return any(name == "*" or host == name or host.endswith("." + name) for name in self.spared)
+    def spares(self, origin: Origin) -> bool:
+        host = origin.host.lower()
+        return any(_is_meant(entry, host, origin.port) for entry in self.spared)
 
 
 class GuardedDialer:
@@ -52,7 +53,7 @@ class GuardedDialer:
         try:
             if origin.unix_path:
                 await self._loop.create_unix_connection(lambda: connection, origin.unix_path)
-            elif self._proxy is not None and origin.is_tls and not self._proxy.spares(origin.host):
+            elif self._proxy is not None and origin.is_tls and not self._proxy.spares(origin):
                 await self._through(self._proxy, connection)
             else:
                 await self._directly(connection)
@@ -164,6 +165,22 @@ class _Tunnel(asyncio.Protocol):
         else:
             self.opened.set_exception(error)
             self.transport.abort()
+
+
+def _is_meant(entry: str, host: str, port: int) -> bool:
+    """`entry`: `*`, a name with all below it, an address or a network; but for the latter a port may follow."""
+    name, _, own_port = entry.rpartition(":")
+    if own_port.isdigit() and name and (":" not in name or name.endswith("]")):  # else it is a part of an IPv6 address
+        if int(own_port) != port:
+            return False
+        entry = name
+    entry = entry.strip("[]")
+    if entry == "*" or host == entry or host.endswith("." + entry):
+        return True
+    try:
+        return ip_address(host) in ip_network(entry, strict=False)
+    except ValueError:
+        return False
 
 
 def _name(origin: Origin) -> str:

@@ -9,6 +9,8 @@ import zstandard
 from tests.bench import Bench, Run
 from tests.caller import asking, request
 
+from kilo_gateway.http.unpack import PATIENCE_S
+
 BODY = asking("mock/one", text="caf\u00e9 \u2615")
 WRONG = {
     "empty": b"",
@@ -115,6 +117,7 @@ PACKED = {
     "zstd": zstandard.ZstdCompressor().compress(BODY),
     "identity": BODY,
 }
+HUGE = gzip.compress(bytes(60_000_000), 1)  # takes a moment to unpack
 
 
 @pytest.mark.parametrize("encoding", PACKED)
@@ -140,6 +143,49 @@ def test_bodies_that_cannot_be_unpacked_are_refused(run: Run, encoding: str, bod
     async def test(bench: Bench) -> None:
         answer = await bench.call(body, b"Content-Encoding: %b\r\n" % encoding.encode("latin-1"))
         assert (answer.status, answer.error()["type"]) == (status, "invalid_request_error")
+
+    run(test)
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [(b"POST", b"/health", 405), (b"POST", b"/api/admin/keys", 415), (b"PUT", b"/v1/x", 415)])
+def test_only_inference_takes_a_packed_body(run: Run, method: bytes, path: bytes, status: int) -> None:
+    async def test(bench: Bench) -> None:
+        caller = await bench.send(request(PACKED["gzip"], b"Content-Encoding: gzip\r\n", method=method, path=path))
+        assert (await caller.answer()).status == status
+        assert bench.control.received == []
+
+    run(test)
+
+
+@pytest.mark.parametrize("path", [b"/health", b"/ready", b"/v1/models"])
+def test_what_takes_no_body_looks_at_none(run: Run, path: bytes) -> None:
+    async def test(bench: Bench) -> None:
+        caller = await bench.send(request(b"not packed at all", b"Content-Encoding: gzip\r\n", method=b"GET", path=path))
+        assert (await caller.answer()).status == 200
+
+    run(test)
+
+
+def test_a_body_that_cannot_be_unpacked_in_time_is_refused(run: Run) -> None:
+    async def test(bench: Bench) -> None:
+        callers = [await bench.send(request(HUGE, b"Content-Encoding: gzip\r\n")) for _ in range(4)]
+        await bench.until(lambda: [each.patience_s for each in bench.gateway.deadlines.watched()] == [PATIENCE_S] * 4)
+        bench.pass_time(PATIENCE_S + 1)
+        answer = await callers[-1].answer()
+        assert (answer.status, answer.error()["code"], answer.headers["retry-after"]) == (503, "overloaded", "1")
+
+    run(test)
+
+
+def test_unpacking_is_cut_when_the_process_ends(run: Run) -> None:
+    async def test(bench: Bench) -> None:
+        callers = [await bench.send(request(HUGE, b"Content-Encoding: gzip\r\n")) for _ in range(4)]
+        await bench.until(lambda: [each.patience_s for each in bench.gateway.deadlines.watched()] == [PATIENCE_S] * 4)
+        bench.gateway.is_draining = True
+        bench.gateway.cut_all()
+        answer = await callers[-1].answer()
+        assert (answer.status, answer.error()["code"]) == (503, "overloaded")
+        assert await callers[-1].is_closed()
 
     run(test)
 

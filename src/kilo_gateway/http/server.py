@@ -41,7 +41,7 @@ from kilo_gateway.http.incoming import (
     SizedBody,
 )  # fmt: skip
 from kilo_gateway.http.passage import Passage
-from kilo_gateway.http.unpack import Unpacking, UnsupportedEncoding
+from kilo_gateway.http.unpack import PATIENCE_S, Unpacking, UnsupportedEncoding
 from kilo_gateway.http.upstream import HIGH_WATER_BYTES
 
 MAX_WAITING_BYTES = 1024 * 1024  # of pipelined requests
@@ -49,6 +49,7 @@ WAITING_REQUEST_BYTES = 1024
 LINGER_S = 2.0  # what still comes after a refusal is read and dropped: a reset would overtake the answer
 BODY_SIGN_BYTES = 10 * 1024  # of a request body in `body_s` are a sign of life
 _INFERENCE_METHODS = "POST, OPTIONS"
+_BODY_IS_IGNORED = (b"GET", b"HEAD")
 
 
 class Active(Protocol):
@@ -353,6 +354,7 @@ class ClientConnection(asyncio.Protocol):
         if request.dialect is None or request.caller is None:
             self._serve_elsewhere(request, body)
         elif request.encoding:
+            self.is_fresh, self.patience_s = True, PATIENCE_S
             self._active = Unpacking(self._gateway.unpackers, body, request.encoding, MAX_BODY_BYTES, self._unpacked)
         else:
             self._forward(request, request.caller, request.dialect, body)
@@ -377,7 +379,7 @@ class ClientConnection(asyncio.Protocol):
         elif request.method == b"OPTIONS":
             self.write(answers.no_content(request.head_lines))
             self.answered()
-        elif request.encoding and body:
+        elif request.encoding and body and request.method not in _BODY_IS_IGNORED:
             self._refuse(UnsupportedEncoding("Only requests to models may be compressed."))
         else:
             self._active = passage = Passage(self._gateway.control, self._gateway.pool, self)

@@ -14,6 +14,7 @@ _GZIP = 16 + zlib.MAX_WBITS
 _PIECE = 1024 * 1024
 MAX_MEMBERS = 64  # an honest body has one, or a few
 THREADS = 2
+PATIENCE_S = 30.0  # with the wait for the bodies before it
 
 
 class UnsupportedEncoding(Refusal):
@@ -69,14 +70,19 @@ class Unpacking:
         self._then = None
 
     def cut(self) -> None:
-        then, self._then = self._then, None
-        if then is not None:
-            then(Overloaded("The gateway is ending; ask again."))
+        self._give_up("The gateway is ending; ask again.")
+
+    def silent(self, seconds: float) -> None:
+        self._give_up("The body was not unpacked in time; ask again, or send it without Content-Encoding.")
 
     def pause(self) -> None: ...
     def resume(self) -> None: ...
-    def silent(self, seconds: float) -> None: ...
     def progress(self) -> None: ...
+
+    def _give_up(self, why: str) -> None:
+        then, self._then = self._then, None
+        if then is not None:
+            then(Overloaded(why))
 
     def _go_on(self) -> None:
         """In the thread."""

@@ -13,7 +13,6 @@ from tests.gateway.test_failures import check_error_end
 
 from kilo_gateway.core.types import Patience
 from kilo_gateway.http import forward
-from kilo_gateway.http.forward import AFTER_DONE_S
 
 COMMENT = b": KILO PROCESSING\n\n"
 STREAMING = request(asking(stream=True))
@@ -299,15 +298,18 @@ def test_a_connection_between_requests_is_closed_after_75_seconds(run: Run) -> N
     run(test)
 
 
-def test_an_answer_that_has_said_it_is_over_ends_though_its_connection_stays_open(run: Run) -> None:
+STREAM_THAT_STAYS = (STREAM_HEAD, *map(chunk, EVENTS))
+
+
+@pytest.mark.parametrize("parts", [STREAM_THAT_STAYS, (b"".join(STREAM_THAT_STAYS),)])
+def test_an_answer_that_has_said_it_is_over_ends_though_its_connection_stays_open(run: Run, parts: tuple[bytes, ...]) -> None:
     async def test(bench: Bench) -> None:
-        bench.first.scripts = [says(STREAM_HEAD, *map(chunk, EVENTS), then="hold")]
+        bench.first.scripts = [says(*parts, then="hold")]
         caller = await bench.send(STREAMING)
-        await bench.asked(bench.first)
-        await bench.until(lambda: bench.gateway.deadlines.watched()[0].patience_s == AFTER_DONE_S)
-        bench.pass_time(AFTER_DONE_S + 0.5)
-        answer = await caller.answer()
-        assert answer.body.endswith(b"data: [DONE]\n\n") and b'"error"' not in answer.body
+        await caller.until(b"data: [DONE]\n\n\r\n")
+        bench.gateway.deadlines.sweep()
+        assert await caller.until(b"0\r\n\r\n") == b"0\r\n\r\n"
+        await bench.first.hung_up.wait()
         assert (await bench.settled())[0].outcome == "ok"
 
     run(test)

@@ -35,9 +35,7 @@ from kilo_gateway.http.wire import Head
 MAX_REFUSAL_BYTES = 64 * 1024
 BOOT_RETRY_S = 0.1
 REFUSAL_S = 5.0  # for the text of an upstream's error
-AFTER_DONE_S = 1.0  # for an upstream to end an answer that has said it is over
 _COLON = ord(":")
-_DONE = b"[DONE]\n\n"
 
 
 class Client(Protocol):
@@ -104,8 +102,14 @@ class Forward:
 
     def progress(self) -> None:
         """Called at each sweep that found the caller fresh."""
-        if self._exchange.state is RELAYING:
-            self._pipeline.progress(self._exchange)
+        exchange = self._exchange
+        if exchange.state is not RELAYING:
+            return
+        if exchange.translator is None or not exchange.translator.is_done:
+            self._pipeline.progress(exchange)
+        elif self._connection is not None:
+            self._connection.abort()
+            self.on_end()  # it has said all, and had until now to end its answer: then it would have been used again
 
     def cut(self) -> None:
         """The process ends and cannot wait for this one any longer."""
@@ -120,11 +124,7 @@ class Forward:
             if seconds > self._endpoint.patience.idle_s:
                 self._client.abort()
             return
-        connection, translator = self._connection, self._exchange.translator
-        if translator is not None and translator.is_done and connection is not None:
-            connection.abort()
-            self.on_end()  # it has said all; how long it keeps the connection open is nobody's business
-            return
+        connection = self._connection
         is_stream = self._exchange.call.is_stream
         wait = Wait(self._phase, self._endpoint, is_stream, is_stream and not self._has_begun, self._comments)
         step = next_step(wait, seconds, is_unsent=connection is not None and connection.has_unsent())
@@ -169,8 +169,6 @@ class Forward:
                 if out[0] != _COLON or b"\ndata" in out:  # a comment is no sign of progress
                     self._client.is_fresh = True
                 self._write(b"%x\r\n%b\r\n" % (len(out), out) if self._is_chunking else out)
-                if out.endswith(_DONE):
-                    self._client.patience_s = AFTER_DONE_S
         elif out:
             self._begin(out)
         elif self._is_gathering:

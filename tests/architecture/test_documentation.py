@@ -8,7 +8,7 @@ import typer
 from tests.architecture.rules import ROOT
 from typer.core import TyperGroup
 
-from kilo_gateway.cli.application import app
+from kilo_gateway.cli.application import application
 from kilo_gateway.config import SETTINGS
 from kilo_gateway.configuration.fields import MODEL_FIELDS, UPSTREAM_FIELDS
 
@@ -39,7 +39,7 @@ def undocumented_settings(names: Iterable[str], text: str) -> list[str]:
 
 
 def test_every_command_is_documented() -> None:
-    paths = command_paths(app)
+    paths = command_paths(application())
     assert "serve" in paths and "keys create" in paths
     assert undocumented_commands(paths, (ROOT / "docs" / "cli.md").read_text()) == []
 

@@ -51,11 +51,18 @@ def test_every_command_takes_a_configuration_and_a_data_directory(tmp_path: Path
     assert "--config" in done.stdout and "--data-dir" in done.stdout
 
 
-def test_help_does_not_load_what_commands_need(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_does_not_load_what_commands_need(tmp_path: Path, command: tuple[str, ...]) -> None:
     env = environment(tmp_path) | {"PYTHONPROFILEIMPORTTIME": "1"}
-    loaded = run_cli("--help", env=env).stderr
-    for heavy in ("sqlalchemy", "starlette", "alembic", "uvloop", "prometheus_client"):
-        assert heavy not in loaded
+    loaded = run_cli(*command, "--help", env=env).stderr
+    for heavy in ("sqlalchemy", "starlette", "alembic", "uvloop", "prometheus_client", "msgspec", "pydantic", "rich"):
+        assert f"| {heavy}" not in loaded and f" {heavy}\n" not in loaded, heavy
+
+
+def test_completion_for_the_shell_is_printed(tmp_path: Path) -> None:
+    env = environment(tmp_path, SHELL="/bin/bash")
+    assert "complete_bash" in run_cli("--show-completion", "bash", env=env).stdout
+    assert "--show-completion" in run_cli("--help", env=env).stdout
 
 
 @pytest.mark.parametrize("arguments", [("nonsense",), ("keys", "create"), ("usage", "--limit", "0"), ("serve", "--port", "x"), ("--bad",)])

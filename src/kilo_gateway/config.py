@@ -14,6 +14,7 @@ from pathlib import Path
 
 from kilo_gateway.configuration.fields import SETTINGS as SETTINGS
 from kilo_gateway.configuration.fields import Found, flatten
+from kilo_gateway.configuration.places import line_of
 from kilo_gateway.configuration.surroundings import examine
 from kilo_gateway.configuration.upstreams import from_environment, from_file, proxy_of
 from kilo_gateway.core import crash
@@ -68,10 +69,11 @@ def _read(path: Path | None) -> tuple[dict[str, object], str]:
     if path is None:
         return {}, ""
     try:
-        text = path.read_text()
+        text = path.read_text("utf-8-sig")  # an editor's byte order mark is no part of it
         return tomllib.loads(text, parse_float=Decimal), text
     except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{path}: this is not TOML: {error}.") from error
+        line, what = line_of(error, text)
+        raise ConfigurationError(f"{path}:{line}: this is not TOML: {what}.") from error
     except (OSError, ValueError, RecursionError) as error:  # of tomllib too: numbers too long, nesting too deep
         raise ConfigurationError(f"{path}: cannot be read: {error}.") from error
 

@@ -255,3 +255,38 @@ def test_a_file_changed_at_random_places_is_settings_or_a_configuration_error(
 @given(st.one_of(st.binary(max_size=100), st.text(alphabet='[]{}="\'.#\n\\ aserv13_-', max_size=80).map(str.encode)))
 def test_random_bytes_are_settings_or_a_configuration_error(tmp_path_factory: pytest.TempPathFactory, text: bytes) -> None:
     is_refused(tmp_path_factory.getbasetemp(), text)
+
+
+SYNTAX_ERRORS = {
+    "[server]\nport 3000\n": 2,
+    "\ufeff[server]\r\nport = 1\r\nport = 2\r\n": 3,
+    "[server]\nhost = 'a": 2,
+    "[server": 1,
+    "a = 1\n\n\nb = [1,\n": 4,
+}
+
+
+@pytest.mark.parametrize("text", SYNTAX_ERRORS)
+def test_what_is_not_toml_is_told_with_its_line(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(tmp_path, text)
+    assert str(caught.value).startswith(f"{tmp_path / 'c.toml'}:{SYNTAX_ERRORS[text]}: this is not TOML: ")
+    assert "at line" not in str(caught.value)
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    assert load(tmp_path, "\ufeff[server]\nport = 4000\n").server.port == 4000
+    with pytest.raises(ConfigurationError, match=r"c\.toml:2: server.port must be"):
+        load(tmp_path, "\ufeff[server]\nport = 'x'\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("[server]\ndrain_s = nan\n", "not nan."), ("[server]\nport = 1.5\n", "not 1.5."), ("[server]\ncors_origins = [1.5]\n", "not [1.5]."),
+     (UPSTREAM + "models = [ -inf ]\n", "not -inf"), (UPSTREAM + "idle_s = nan\n", "not nan.")],
+)  # fmt: skip
+def test_a_wrong_number_is_shown_as_it_was_written(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(tmp_path, text)
+    assert told in str(caught.value)
+    assert "Decimal" not in str(caught.value)

@@ -158,7 +158,12 @@ class Found:
         return self._sources.get(name, "").startswith(ENVIRONMENT_PREFIX)
 
     def wrong(self, name: str, wanted: str) -> ConfigurationError:
-        return ConfigurationError(f"{self.source(name)}: {name} must be {wanted}, not {self.values[name]!r}.")
+        return ConfigurationError(f"{self.source(name)}: {name} must be {wanted}, not {as_written(self.values[name])}.")
+
+
+def as_written(value: object) -> str:
+    """A value of the file for an error about it: numbers as they stand there."""
+    return re.sub(r"Decimal\('([^']*)'\)", lambda found: found[1].lower(), repr(value))
 
 
 def flatten(

@@ -23,6 +23,14 @@ _STRING = re.compile(
 _SCALAR = re.compile(r"[^,\]}#\n]+")  # numbers, dates, true and false
 
 
+def line_of(error: tomllib.TOMLDecodeError, text: str) -> tuple[int, str]:
+    """The line of a syntax error, and the error without it. Until Python 3.14 it stands only in the message."""
+    found = re.fullmatch(r"(.*) \(at line (\d+), (column \d+)\)", str(error), re.DOTALL)
+    if found is None:  # "at end of document"
+        return len(text.splitlines()) or 1, str(error)
+    return int(found[2]), f"{found[1]} ({found[3]})"
+
+
 class Places:
     """`path` is None where there is no file."""
 

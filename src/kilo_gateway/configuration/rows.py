@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from kilo_gateway.configuration.fields import Setting, unknown
+from kilo_gateway.configuration.fields import Setting, as_written, unknown
 from kilo_gateway.configuration.places import Key, Places
 from kilo_gateway.core.settings import ConfigurationError
 
@@ -14,7 +14,7 @@ class Row:
         self.places = places
         self.at = at
         if not isinstance(table, dict):
-            raise ConfigurationError(f"{self.place()}: {shape}, not {table!r}.")
+            raise ConfigurationError(f"{self.place()}: {shape}, not {as_written(table)}.")
         known = [field.name for field in fields]
         for key in table:
             if key not in known:
@@ -25,7 +25,7 @@ class Row:
         return self.places.of(*self.at, *key)
 
     def wrong(self, key: str, wanted: str) -> ConfigurationError:
-        return ConfigurationError(f"{self.place(key)}: {key} must be {wanted}, not {self.values[key]!r}.")
+        return ConfigurationError(f"{self.place(key)}: {key} must be {wanted}, not {as_written(self.values[key])}.")
 
     def text(self, key: str, *, is_needed: bool = False) -> str:
         value = self.values[key]

@@ -88,5 +88,14 @@ STREAMS = {
         (b'data: {"id":"gen-7","choices":[],"prompt_filter_results":[]}\n\n', content("a"), FINISH, usage(), DONE), 3
     ),
     "data after [DONE]": Stream((content("a"), FINISH, usage(), DONE, content("late")), 2, lost=content("late")),
+    "numbers for ids": Stream(
+        tuple(each.replace(b'"id":"gen-7"', b'"id":7') for each in (content("a"), FINISH, usage(), DONE)), 2
+    ),
+    "odd members": Stream(
+        tuple(each.replace(b'"id":"gen-7"', b'"id":{}').replace(b"1700000000", b'"2024"') for each in (content("a"), FINISH, usage(), DONE)), 2
+    ),
+    "odd members and no usage": Stream(
+        tuple(each.replace(b'"id":"gen-7"', b'"id":7').replace(b"1700000000", b"1e999") for each in (content("a"), FINISH, DONE)), None
+    ),
     "no [DONE]": Stream((content("a"), FINISH, usage()), 2, added=DONE),
 }  # fmt: skip

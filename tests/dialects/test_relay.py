@@ -96,6 +96,16 @@ def test_what_follows_the_finish_may_come_in_any_pieces(after: bytes) -> None:
     assert but_for_estimates(relayed([bytes([byte]) for byte in data])) == but_for_estimates(relayed([data]))
 
 
+@pytest.mark.parametrize("name", ["plain", "comments", "no usage", "no [DONE]"])
+def test_bare_carriage_returns_leave_as_line_feeds(name: str) -> None:
+    data = STREAMS[name].sent.replace(b"\n", b"\r")
+    for cut in range(len(data)):
+        out, failure = relayed(pieces_of(data, [cut]))
+        assert failure == "", f"cut at {cut}"
+        STREAMS[name].check(out)
+    assert relayed([bytes([byte]) for byte in data])[1] == ""
+
+
 def test_what_follows_done_is_lost_however_it_is_cut() -> None:
     data = content("a") + FINISH + DONE + content("late")
     for cut in range(len(data)):

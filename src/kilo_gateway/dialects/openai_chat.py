@@ -25,6 +25,8 @@ MAX_TOKENS = 10**9  # a count above this is nobody's usage
 
 _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_str = msgspec.json.Decoder(str).decode
+_decode_id = msgspec.json.Decoder(str | int).decode
+_decode_number = msgspec.json.Decoder(int | float).decode
 _encode = msgspec.json.Encoder().encode
 _WITH_USAGE = Raw(b'{"include_usage":true}')
 _BOOLEANS = {b"true": True, b"false": False, b"null": False}
@@ -87,8 +89,8 @@ class Choice(Struct):
 class Event(Struct):
     """One chunk, or a whole answer, of which `choices` are then read as far as they are alike."""
 
-    id: str | None = None
-    created: int | float | None = None
+    id: Raw = _ABSENT
+    created: Raw = _ABSENT
     choices: list[Choice] | None = None
     usage: Raw = _ABSENT
     error: Raw = _ABSENT
@@ -267,11 +269,20 @@ def open_answer(data: bytes) -> dict[str, Raw] | None:
         return None
 
 
-def id_of(fields: dict[str, Raw]) -> str:
+def id_of(id: Raw) -> str:
+    """An answer's; some number theirs."""
     try:
-        return _decode_str(fields["id"])
-    except (KeyError, msgspec.MsgspecError, UnicodeDecodeError):
+        return str(_decode_id(id))
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return ""
+
+
+def created_of(created: Raw) -> int:
+    """Unix seconds; 0 where it is no number."""
+    try:
+        return int(_decode_number(created))
+    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, OverflowError):
+        return 0
 
 
 class _Part(Struct):

@@ -56,7 +56,7 @@ class RelayBody:
             raise BadAnswer(f"{endpoint.provider} answered with something that is not a JSON object.")
         if "error" in fields and (problem := openai_chat.error_of(fields["error"])) is not None:
             raise _reported(endpoint, problem)
-        self.upstream_id = openai_chat.id_of(fields)
+        self.upstream_id = openai_chat.id_of(fields["id"]) if "id" in fields else ""
         usage = openai_chat.read_usage(fields["usage"], endpoint) if "usage" in fields else None
         if usage is None:
             usage = Usage(self._call.estimated_prompt_tokens(), openai_chat.estimated_tokens(fields), is_estimated=True)
@@ -72,7 +72,7 @@ class RelayBody:
 
 class RelayStream:
     __slots__ = (
-        "_before_tail", "_call", "_counted", "_created", "_endpoint", "_has_payload", "_has_several", "_is_careful",
+        "_before_tail", "_call", "_counted", "_created", "_endpoint", "_has_bare_returns", "_has_payload", "_has_several", "_is_careful",
         "_is_final", "_kept", "_later", "_lead", "_looked_at", "_partial", "_passed",
         "_tail", "cost", "is_done", "upstream_id", "usage",
     )  # fmt: skip
@@ -87,6 +87,7 @@ class RelayStream:
         self._is_final = False  # the kept event says the answer is over
         self._is_careful = True  # each event has to be looked at
         self._has_payload = self.is_done = False
+        self._has_bare_returns = False  # as ends of lines, which SSE allows; they leave as line feeds
         self._has_several = openai_chat.wants_several(call)  # then one that has finished says nothing of the others
         self._tail = self._before_tail = b""
         self._passed = 0  # bytes that were not looked at
@@ -140,6 +141,10 @@ class RelayStream:
     def _keep_partial_event(self, data: bytes) -> bytes:
         if data.endswith(b"\n\r\n"):
             return data
+        if not self._has_payload and b"\r\r" in data and b"\n" not in data:
+            self._has_bare_returns = True
+        if self._has_bare_returns:
+            data = data.replace(b"\r", b"\n")
         end = max(data.rfind(EVENT_END) + 2, data.rfind(b"\n\r\n") + 3)
         if end < 3:  # neither was found
             end = 0
@@ -183,7 +188,7 @@ class RelayStream:
             if chunk is None:
                 raise BadAnswer(f"{self._endpoint.provider} began its stream with something that is not a chunk.")
             self._has_payload = True
-            self.upstream_id, self._created = chunk.id or "", int(chunk.created or 0)
+            self.upstream_id, self._created = openai_chat.id_of(chunk.id), openai_chat.created_of(chunk.created)
             out.append(self._lead)
         if chunk is not None and any(choice.says_something() for choice in chunk.choices or ()):
             self._counted += 1

@@ -138,6 +138,13 @@ def test_half_sense_is_an_upstreams_failure_or_a_stream(parts: list[bytes], cuts
     relayed(pieces_of(b"".join(parts), cuts))
 
 
+@pytest.mark.parametrize("text", ['{"finish_reason":"stop"}', '"finish_reason": "stop"', '","finish_reason":"stop'])
+@pytest.mark.parametrize("more", ["", ',"x":{"finish_reason":"stop"}'])
+def test_words_about_a_finish_are_none(text: str, more: str) -> None:
+    assert relayed([content("a"), content(text, more)])[1] == "Truncated"
+    assert relayed([content("a"), content(text, more, '""')])[1] == "Truncated"
+
+
 def test_an_event_is_let_out_as_soon_as_it_is_whole() -> None:
     stream = RelayStream(CALL, ENDPOINT)
     for event in (content("a"), content("b"), content("c", ',"usage":null')):

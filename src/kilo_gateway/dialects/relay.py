@@ -125,7 +125,7 @@ class RelayStream:
         if self.is_done or _DONE_LINE(self._tail):  # the latter: in the middle of a read, before something else
             return b""
         is_final = bool(self._kept) and self._is_final
-        if not is_final and (self._has_several or b'"finish_reason":"' not in self._last_passed()):
+        if not is_final and (self._has_several or not self._has_finished()):
             raise Truncated(f"{self._endpoint.provider}'s stream stopped before its end.")
         return self._end(openai_chat.DONE)
 
@@ -258,8 +258,14 @@ class RelayStream:
         payload = b"\n".join(_DATA(event)).strip()
         return payload == b"[DONE]" or openai_chat.read_event(payload) is not None
 
-    def _last_passed(self) -> bytes:
-        return (self._before_tail + self._tail).replace(b'"finish_reason": "', b'"finish_reason":"')
+    def _has_finished(self) -> bool:
+        """Whether one of the last events that passed says so. Asked at the end only, and only where [DONE] is missing."""
+        chunks = [_chunk_of(event) for event in _EVENTS(self._before_tail + self._tail)]
+        return any(choice.finish_reason for chunk in chunks if chunk is not None for choice in chunk.choices or ())
+
+
+def _chunk_of(event: bytes) -> Event | None:
+    return openai_chat.read_event(b"\n".join(_DATA(event)))
 
 
 def _reported(endpoint: Endpoint, problem: Problem) -> UpstreamRefused:

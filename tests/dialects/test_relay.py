@@ -245,6 +245,52 @@ def test_an_event_that_comes_in_fragments_does_not_lose_the_estimate() -> None:
     assert stream.estimated_output_tokens() == 50
 
 
+def estimate(pieces: list[bytes]) -> int:
+    stream = RelayStream(CALL, ENDPOINT)
+    for piece in pieces:
+        stream.feed(piece)
+    stream.finish()
+    assert stream.usage is not None and stream.usage.is_estimated
+    return stream.usage.completion_tokens
+
+
+LONG = content("x" * 10_000)
+WITH_LONG = {
+    "alone": [LONG, FINISH, DONE],
+    "first": [LONG, content("a"), FINISH, DONE],
+    "last": [content("a"), content("b"), LONG, FINISH, DONE],
+    "in the middle": [content("a"), LONG, *[content("b")] * 20, FINISH, DONE],
+    "with usage null": [content("a", ',"usage":null'), content("x" * 10_000, ',"usage":null'), FINISH, DONE],
+}
+
+
+@pytest.mark.parametrize("name", WITH_LONG)
+def test_a_long_event_is_estimated_by_its_text(name: str) -> None:
+    events = WITH_LONG[name]
+    for pieces in (events, [b"".join(events)], pieces_of(b"".join(events), [700, 5000])):
+        assert 2400 <= estimate(pieces) <= 2700
+
+
+ARGUMENTS = b'data: {"id":"gen-7","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"wo rd"}}]}}]}\n\n'
+SMALL = {
+    "words": content("word "),
+    "words with much beside them": content("word ", ',"x":"' + "y" * 300 + '"'),
+    "usage null": content("word ", ',"usage":null'),
+    "named": b"event: chunk\n" + content("word "),
+    "carriage returns": content("word ").replace(b"\n", b"\r\n"),
+    "arguments": ARGUMENTS,
+    "reasoning": content("word ").replace(b'"content"', b'"reasoning_content"'),
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_an_estimate_of_small_events_is_near_their_number(name: str) -> None:
+    first, events = content("").replace(b'"content"', b'"role":"assistant","content"'), [SMALL[name]] * 300
+    for end in ([FINISH], [FINISH, DONE]):
+        for pieces in ([first, *events, *end], [b"".join([first, *events, *end])], [first, b"".join(events), *end]):
+            assert 280 <= estimate(pieces) <= 400
+
+
 @given(st.dictionaries(st.text(max_size=5), st.none() | st.integers() | st.text(max_size=5), max_size=5), st.integers(0, 9), st.integers(0, 9))
 def test_a_json_answer_keeps_all_its_members(members: dict[str, object], prompt: int, completion: int) -> None:
     sent = {**members, "usage": {"prompt_tokens": prompt, "completion_tokens": completion}, "error": None}

@@ -31,6 +31,7 @@ _encode = msgspec.json.Encoder().encode
 _WITH_USAGE = Raw(b'{"include_usage":true}')
 _BOOLEANS = {b"true": True, b"false": False, b"null": False}
 
+_arguments = re.compile(rb'"arguments"[ ]?:[ ]?("(?:[^"\\]|\\.)*")', re.DOTALL).findall
 _ABSENT = Raw(b"null")
 _NO_CODE = "upstream_error"
 _is_code = re.compile(r"[A-Za-z0-9_.:-]{1,64}").fullmatch
@@ -75,6 +76,8 @@ class Reported(Counted):
 class Delta(Struct):
     content: Raw = _ABSENT
     tool_calls: Raw = _ABSENT
+    reasoning: Raw = _ABSENT
+    reasoning_content: Raw = _ABSENT
 
 
 class Choice(Struct):
@@ -84,6 +87,14 @@ class Choice(Struct):
     def says_something(self) -> bool:
         delta = self.delta
         return delta is not None and (bytes(delta.content) not in (b"null", b'""') or bytes(delta.tool_calls) != b"null")
+
+    def text_bytes(self) -> int:
+        """Of what it says, as it stands in the chunk."""
+        delta = self.delta
+        if delta is None:
+            return 0
+        texts = [delta.content, delta.reasoning, delta.reasoning_content, *_arguments(bytes(delta.tool_calls))]
+        return sum(len(bytes(text)) - 2 for text in texts if bytes(text)[:1] == b'"')
 
 
 class Event(Struct):

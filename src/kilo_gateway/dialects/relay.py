@@ -18,8 +18,9 @@ from kilo_gateway.dialects.openai_chat import Event, Problem
 EVENT_END = b"\n\n"
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
-FRAMING_BYTES = 600  # of an event, without what it says: more than all are known to have
 MAX_TAIL_BYTES = 64 * 1024
+SAMPLE_BYTES = 4096
+MAX_SAMPLES = 4
 _DONE_LINE = re.compile(rb"^data:[ ]?\[DONE\]", re.MULTILINE).search
 _NO_EVENT = frozenset({b"", b":", b"\n", b"\r"})  # how nothing, a comment and an empty line begin
 _EVENTS = re.compile(rb".*?(?:\n\r?\n|\Z)", re.DOTALL).findall
@@ -72,9 +73,9 @@ class RelayBody:
 
 class RelayStream:
     __slots__ = (
-        "_before_tail", "_call", "_counted", "_created", "_endpoint", "_has_bare_returns", "_has_payload", "_has_several", "_is_careful",
-        "_is_final", "_kept", "_later", "_lead", "_looked_at", "_partial", "_passed",
-        "_tail", "cost", "is_done", "upstream_id", "usage",
+        "_before_tail", "_call", "_created", "_endpoint", "_frame", "_has_bare_returns", "_has_payload", "_has_several",
+        "_is_careful", "_is_final", "_kept", "_later", "_lead", "_lines", "_partial", "_passed", "_tail", "cost",
+        "is_done", "upstream_id", "usage",
     )  # fmt: skip
 
     def __init__(self, call: Call, endpoint: Endpoint) -> None:
@@ -90,9 +91,8 @@ class RelayStream:
         self._has_bare_returns = False  # as ends of lines, which SSE allows; they leave as line feeds
         self._has_several = openai_chat.wants_several(call)  # then one that has finished says nothing of the others
         self._tail = self._before_tail = b""
-        self._passed = 0  # bytes that were not looked at
-        self._counted = 0  # events that were
-        self._looked_at = 0  # their bytes
+        self._passed = self._lines = 0  # bytes and lines of events that say something
+        self._frame = 0  # bytes of the first event that are not text
         self._created = 0
         self.usage: Usage | None = None
         self.cost: Nanos | None = None
@@ -108,7 +108,9 @@ class RelayStream:
         if self._is_careful or find(b'"usage"') >= 0 or find(b'"error"') >= 0 or find(b"[DONE]") >= 0:
             data = self._look_at_each(data)
         else:
-            self._passed += len(data)
+            size = len(data)
+            self._passed += size
+            self._lines += data.count(b"\n") if size <= SAMPLE_BYTES else _about_lines(data)
         if data[:1] not in _NO_EVENT:
             self._before_tail = self._tail
             self._tail = data
@@ -130,13 +132,17 @@ class RelayStream:
         return self._end(openai_chat.DONE)
 
     def estimated_output_tokens(self) -> int:
-        """As many as events were looked at, and passed: of those the last are taken for typical, counting costs all.
+        """One for each event; more where there is more text in them: a quarter of their bytes beyond what frames it.
 
-        More where events say more than a token each.
+        Reading each would cost as much as all else, so the frames of the last few are taken for typical.
         """
-        tail = self._tail or self._before_tail
-        events = self._counted + (self._passed * tail.count(EVENT_END) // len(tail) if tail else 0)
-        return max(events, (self._passed + self._looked_at - events * FRAMING_BYTES) // 4)
+        parts = (self._before_tail, self._tail)
+        last = [event for part in parts for event in _EVENTS(part[-SAMPLE_BYTES:])[-MAX_SAMPLES - 1 : -1]]
+        lines = sum(event.count(b"\n") for event in last) / len(last) if last else 2
+        events = int(self._lines / lines)
+        chunks = [(event, _chunk_of(event)) for event in last]
+        frame = max((_frame_of(event, chunk) for event, chunk in chunks if chunk is not None), default=self._frame)
+        return max(events, (self._passed - events * frame) // 4)
 
     def _keep_partial_event(self, data: bytes) -> bytes:
         if data.endswith(b"\n\r\n"):
@@ -156,7 +162,6 @@ class RelayStream:
     def _look_at_each(self, data: bytes) -> bytes:
         """The events of `data` that may leave. Most that come here only have `"usage":null` in them."""
         out: list[bytes] = []
-        self._looked_at += len(data)
         for event in _EVENTS(data):
             if not event or self.is_done:
                 break
@@ -173,9 +178,11 @@ class RelayStream:
         if not payload:
             self._pass_comment(event, out)
         elif payload.strip() == b"[DONE]":
+            if out:
+                self._before_tail, self._tail = self._tail, b"".join(out)
             out.append(self._end(event))
         elif self._has_payload and not self._kept and b'"usage"' not in event and b'"error"' not in event:
-            self._counted += 1
+            self._count(event)
             out.append(event)
         else:
             self._look_into(event, openai_chat.read_event(payload), out)
@@ -189,9 +196,10 @@ class RelayStream:
                 raise BadAnswer(f"{self._endpoint.provider} began its stream with something that is not a chunk.")
             self._has_payload = True
             self.upstream_id, self._created = openai_chat.id_of(chunk.id), openai_chat.created_of(chunk.created)
+            self._frame = _frame_of(event, chunk)
             out.append(self._lead)
         if chunk is not None and any(choice.says_something() for choice in chunk.choices or ()):
-            self._counted += 1
+            self._count(event)
         usage = openai_chat.read_usage(chunk.usage, self._endpoint) if chunk is not None else None
         if usage is not None and chunk is not None:
             out.append(self._let_go())
@@ -254,6 +262,10 @@ class RelayStream:
         self._kept = b""
         return told + ending + later + done
 
+    def _count(self, event: bytes) -> None:
+        self._passed += len(event)
+        self._lines += event.count(b"\n")
+
     def _is_whole(self, event: bytes) -> bool:
         payload = b"\n".join(_DATA(event)).strip()
         return payload == b"[DONE]" or openai_chat.read_event(payload) is not None
@@ -262,6 +274,17 @@ class RelayStream:
         """Whether one of the last events that passed says so. Asked at the end only, and only where [DONE] is missing."""
         chunks = [_chunk_of(event) for event in _EVENTS(self._before_tail + self._tail)]
         return any(choice.finish_reason for chunk in chunks if chunk is not None for choice in chunk.choices or ())
+
+
+def _about_lines(data: bytes) -> int:
+    """As if all of it were like the lines at its beginning: counting all would slow bursts."""
+    end = data.rfind(b"\n", 0, SAMPLE_BYTES) + 1
+    return data.count(b"\n", 0, end) * len(data) // end if end else data.count(b"\n")
+
+
+def _frame_of(event: bytes, chunk: Event) -> int:
+    """Bytes of an event that are not text."""
+    return len(event) - sum(choice.text_bytes() for choice in chunk.choices or ())
 
 
 def _chunk_of(event: bytes) -> Event | None:

@@ -291,6 +291,11 @@ def test_an_estimate_of_small_events_is_near_their_number(name: str) -> None:
             assert 280 <= estimate(pieces) <= 400
 
 
+def test_a_comment_ahead_of_the_events_does_not_hide_how_they_end() -> None:
+    data = b": ping\n\n" + content("") + FINISH
+    assert {relayed(pieces_of(data, [cut]))[1] for cut in range(len(data))} == {""}
+
+
 @given(st.dictionaries(st.text(max_size=5), st.none() | st.integers() | st.text(max_size=5), max_size=5), st.integers(0, 9), st.integers(0, 9))
 def test_a_json_answer_keeps_all_its_members(members: dict[str, object], prompt: int, completion: int) -> None:
     sent = {**members, "usage": {"prompt_tokens": prompt, "completion_tokens": completion}, "error": None}

@@ -73,7 +73,9 @@ def _admit(request: Request, access: Access) -> Key | None:
             return None
         raise Forbidden("This path is for callers on the gateway's own machine; see server.metrics_public.")
     service: Service = request.app.state.service
-    credential = request.headers.get("authorization") or request.headers.get("x-api-key") or ""
+    credential = request.headers.get("authorization", "")
+    if credential.strip().lower() in ("", "bearer", "bearer anonymous", "anonymous"):  # says nothing: as for inference
+        credential = request.headers.get("x-api-key") or credential
     key = service.publisher.current.authenticate(credential.encode("latin-1"))
     if key is ANONYMOUS:
         raise InvalidKey("This path needs a key: send 'Authorization: Bearer kilo_...'.")

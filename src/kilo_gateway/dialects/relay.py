@@ -111,7 +111,7 @@ class RelayStream:
             size = len(data)
             self._passed += size
             self._lines += data.count(b"\n") if size <= SAMPLE_BYTES else _about_lines(data)
-        if data[:1] not in _NO_EVENT:
+        if data[:1] not in _NO_EVENT or b"\ndata" in data:  # comments may stand before events in one read
             self._before_tail = self._tail
             self._tail = data
         return data

@@ -13,6 +13,7 @@ from tests.streams import DONE, FINISH, STREAMS, Stream, content, usage
 from kilo_gateway.core.errors import BadAnswer, Truncated, UpstreamError
 from kilo_gateway.core.price import Price
 from kilo_gateway.core.types import Call, Endpoint, Origin
+from kilo_gateway.dialects import relay
 from kilo_gateway.dialects.relay import MAX_ANSWER_BYTES, RelayBody, RelayStream
 
 PRICE = Price(1_000_000, 2_000_000)
@@ -315,3 +316,16 @@ def test_the_usage_object_stays_an_object_with_one_cost(usage_text: str) -> None
     told = dict(pairs)["usage"]
     assert [name for name, _ in told].count("cost") == 1
     assert dict(told)["prompt_tokens"] == 5
+
+
+LINES = st.lists(st.sampled_from([b"data: ", b"data:", b"data", b": ", b"event: x", b" ", b"\r", b"\n", b"\r\n", b"{}", b"a"]), max_size=9)
+
+
+@given(LINES.map(b"".join))
+def test_the_payload_of_one_line_is_what_the_pattern_finds(event: bytes) -> None:
+    assert relay._payload_of(event) == b"\n".join(relay._DATA(event))
+
+
+@given(st.lists(st.sampled_from([content("a"), FINISH, DONE, b": ping\n\n", b"data: x\r\n\r\n"]), max_size=9).map(b"".join))
+def test_the_last_events_are_those_that_the_pattern_finds(data: bytes) -> None:
+    assert relay._last_events(data) == relay._EVENTS(data)[-relay.MAX_SAMPLES - 1 : -1]

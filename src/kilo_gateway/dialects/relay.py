@@ -6,6 +6,7 @@ be the last, and gets cost, provider and model.
 """
 
 import re
+from itertools import pairwise
 
 from kilo_gateway.core.errors import BadAnswer, Truncated, UpstreamError, UpstreamRefused
 from kilo_gateway.core.money import Nanos
@@ -24,6 +25,7 @@ MAX_SAMPLES = 4
 _DONE_LINE = re.compile(rb"^data:[ ]?\[DONE\]", re.MULTILINE).search
 _NO_EVENT = frozenset({b"", b":", b"\n", b"\r"})  # how nothing, a comment and an empty line begin
 _EVENTS = re.compile(rb".*?(?:\n\r?\n|\Z)", re.DOTALL).findall
+_ENDS = re.compile(rb"\n\r?\n").finditer
 _DATA = re.compile(rb"^data:[ ]?(.*?)\r?$", re.MULTILINE).findall
 
 
@@ -137,7 +139,7 @@ class RelayStream:
         Reading each would cost as much as all else, so the frames of the last few are taken for typical.
         """
         parts = (self._before_tail, self._tail)
-        last = [event for part in parts for event in _EVENTS(part[-SAMPLE_BYTES:])[-MAX_SAMPLES - 1 : -1]]
+        last = [event for part in parts for event in _last_events(part[-SAMPLE_BYTES:])]
         lines = sum(event.count(b"\n") for event in last) / len(last) if last else 2
         events = int(self._lines / lines)
         chunks = [(event, _chunk_of(event)) for event in last]
@@ -174,7 +176,7 @@ class RelayStream:
         return b"".join(out)
 
     def _look_at(self, event: bytes, out: list[bytes]) -> None:
-        payload = b"\n".join(_DATA(event))
+        payload = _payload_of(event)
         if not payload:
             self._pass_comment(event, out)
         elif payload.strip() == b"[DONE]":
@@ -253,7 +255,7 @@ class RelayStream:
         if not self._kept:
             told = openai_chat.usage_event(self.upstream_id, self._created, usage, cost, self._endpoint)
             return told + done
-        payload = b"\n".join(_DATA(self._kept))
+        payload = _payload_of(self._kept)
         fields = openai_chat.open_answer(payload)
         assert fields is not None  # it was read before
         told = b"data: " + openai_chat.stamped(fields, usage, cost, self._endpoint)
@@ -267,7 +269,7 @@ class RelayStream:
         self._lines += event.count(b"\n")
 
     def _is_whole(self, event: bytes) -> bool:
-        payload = b"\n".join(_DATA(event)).strip()
+        payload = _payload_of(event).strip()
         return payload == b"[DONE]" or openai_chat.read_event(payload) is not None
 
     def _has_finished(self) -> bool:
@@ -282,13 +284,28 @@ def _about_lines(data: bytes) -> int:
     return data.count(b"\n", 0, end) * len(data) // end if end else data.count(b"\n")
 
 
+def _last_events(data: bytes) -> list[bytes]:
+    """At most MAX_SAMPLES whole ones. Only their ends are searched: this is asked four times a second of each stream."""
+    ends = [0, *(found.end() for found in _ENDS(data))]
+    return [data[begin:end] for begin, end in pairwise(ends[-MAX_SAMPLES - 1 :])]
+
+
+def _payload_of(event: bytes) -> bytes:
+    """What stands behind `data:`. Mostly that is one line, and then no pattern is needed."""
+    end = event.find(b"\n")
+    if event.startswith(b"data:") and not event[end:].strip(b"\r\n"):
+        line = event[5 : end if end >= 0 else len(event)].removesuffix(b"\r")
+        return line.removeprefix(b" ")
+    return b"\n".join(_DATA(event))
+
+
 def _frame_of(event: bytes, chunk: Event) -> int:
     """Bytes of an event that are not text."""
     return len(event) - sum(choice.text_bytes() for choice in chunk.choices or ())
 
 
 def _chunk_of(event: bytes) -> Event | None:
-    return openai_chat.read_event(b"\n".join(_DATA(event)))
+    return openai_chat.read_event(_payload_of(event))
 
 
 def _reported(endpoint: Endpoint, problem: Problem) -> UpstreamRefused:

@@ -44,7 +44,7 @@ def in_a_worker() -> list[tuple[str, str]]:
     snapshot = Snapshot(decoded, b"p" * 32)
     ready_ms = (time.perf_counter() - began) * 1e3
     grown = _resident_mb() - before
-    name = data_id(MODELS - 3)
+    name = _id(MODELS - 3)
 
     def unknown() -> None:
         try:
@@ -91,7 +91,7 @@ def through_a_gateway() -> list[tuple[str, str]]:
     ]
 
 
-def data_id(number: int) -> str:
+def _id(number: int) -> str:
     return f"author{number % 40}/model-{number}"
 
 
@@ -107,7 +107,7 @@ def _data() -> SnapshotData:
         price = Price(1_000, 2_000, 100, 1_250)
         return Endpoint("openrouter", id, origin, "openai-chat", quoted, head, answer_head, b'"openrouter"', quoted, price)
 
-    ids = [data_id(number) for number in range(MODELS)]
+    ids = [_id(number) for number in range(MODELS)]
     return SnapshotData(1, "bench", (), tuple(Model(id, (endpoint(id),)) for id in ids))
 
 

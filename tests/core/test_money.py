@@ -48,3 +48,16 @@ def test_an_amount_below_8_million_dollars_prints_exactly(nanos: int) -> None:
 def test_more_tokens_never_cost_less(prompt: int, completion: int, price_in: int, price_out: int) -> None:
     price = Price(price_in, price_out)
     assert price.of(Usage(prompt, completion), 0) <= price.of(Usage(prompt + 1, completion + 1), 0)
+
+
+@pytest.mark.parametrize(
+    ("pico", "text"),
+    [(0, "0"), (1, "0.000000000001"), (1_250_000, "0.00000125"), (10**12, "1"), (1_500_000_000_000, "1.5"), (10 * 10**12, "10")],
+)
+def test_pico_dollars_are_printed_exactly(pico: int, text: str) -> None:
+    assert money.usd_text_of_pico(pico) == text
+
+
+@given(st.integers(0, 10**30))
+def test_no_digit_is_lost(pico: int) -> None:
+    assert int(Decimal(money.usd_text_of_pico(pico)).scaleb(12).to_integral_exact()) == pico if pico < 10**27 else "e" not in money.usd_text_of_pico(pico)

@@ -1,7 +1,6 @@
 """The control process, composed. Also what a command composes when no gateway runs."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from kilo_gateway.app.worker import build_pool, wall_ms
 from kilo_gateway.catalog.files import DataDirectory
@@ -65,4 +64,4 @@ def build_neighbours(service: Service, keyring: Keyring, report: Report, announc
 
 
 def wall_s() -> int:
-    return int(datetime.now(UTC).timestamp())
+    return wall_ms() // 1000

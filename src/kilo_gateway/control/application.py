@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from kilo_gateway.catalog.snapshot import names_nobody
 from kilo_gateway.control import journal_handlers, model_handlers, routes
 from kilo_gateway.control.handlers import json_response
 from kilo_gateway.control.listing import entries
@@ -73,10 +74,10 @@ def _admit(request: Request, access: Access) -> Key | None:
             return None
         raise Forbidden("This path is for callers on the gateway's own machine; see server.metrics_public.")
     service: Service = request.app.state.service
-    credential = request.headers.get("authorization", "")
-    if credential.strip().lower() in ("", "bearer", "bearer anonymous", "anonymous"):  # says nothing: as for inference
-        credential = request.headers.get("x-api-key") or credential
-    key = service.publisher.current.authenticate(credential.encode("latin-1"))
+    credential = request.headers.get("authorization", "").encode("latin-1")
+    if names_nobody(credential):  # as for inference
+        credential = request.headers.get("x-api-key", "").encode("latin-1") or credential
+    key = service.publisher.current.authenticate(credential)
     if key is ANONYMOUS:
         raise InvalidKey("This path needs a key: send 'Authorization: Bearer kilo_...'.")
     if access is Access.OWNER and key.role != "owner":

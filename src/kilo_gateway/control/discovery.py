@@ -57,12 +57,12 @@ class Discovery:
         self._sleep = sleep
         self._open_lists = open_lists()
 
-    async def run(self, upstream: UpstreamSettings, *, force: bool = False) -> None:
-        """For ever, for one upstream. `force`: whatever it lists is taken, as of a server on this machine."""
+    async def run(self, upstream: UpstreamSettings) -> None:
+        """For ever, for one upstream."""
         first_s = retry_s = min(FIRST_RETRY_S, self._period_s)
         while True:
             try:
-                is_ok = (await self.refresh(upstream, force=force)).ok
+                is_ok = (await self.refresh(upstream)).ok
             except Exception as error:  # the door of a background task: the next list may do
                 is_ok = False
                 self._failed(upstream, f"{type(error).__name__}: {error}")

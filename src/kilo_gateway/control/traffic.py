@@ -1,6 +1,6 @@
 """How each endpoint has done lately, out of our own requests: uptime, time to the first event, speed, and how many asked.
 
-Kept in memory and fed by the importer; a start reads the last day's newest rows once. Knows no database.
+Kept in memory and fed by the importer; a restart begins anew. Knows no database.
 """
 
 from collections import deque
@@ -14,7 +14,6 @@ DAY_MINUTES = 24 * 60
 WEEK_HOURS = 7 * 24
 SAMPLES = 500  # of one endpoint
 SAMPLES_MS = 30 * MINUTE_MS
-MIN_COUNT = 1
 
 
 class _Endpoint:
@@ -90,7 +89,7 @@ def _tokens_per_s(row: Ended) -> float:
 def _uptime(day: Sequence[Sequence[int]], since: int) -> float | None:
     served = sum(bucket[1] for bucket in day if bucket[0] > since)
     failed = sum(bucket[2] for bucket in day if bucket[0] > since)
-    return round(100 * served / (served + failed), 2) if served + failed >= MIN_COUNT else None
+    return round(100 * served / (served + failed), 2) if served + failed else None
 
 
 def _percentiles(values: list[float]) -> Percentiles | None:

@@ -48,20 +48,22 @@ def nanos_of_usd(usd: Decimal) -> Nanos:
 
 def usd_text(amount: Nanos) -> str:
     """Exact, as a plain decimal: `0.000281`. Cheaper than a float's shortest form."""
-    digits = str(amount).rjust(10, "0")
-    return f"{digits[:-9]}.{digits[-9:]}".rstrip("0").rstrip(".")
+    return _decimal(amount, 9)
 
 
 def usd_per_mtok_text(pico: Pico) -> str:
     """Exact, as a plain decimal: 2,550 pico-USD a token is `0.00255`."""
-    digits = str(pico).rjust(7, "0")
-    return f"{digits[:-6]}.{digits[-6:]}".rstrip("0").rstrip(".")
+    return _decimal(pico, 6)
 
 
 def usd_text_of_pico(pico: Pico) -> str:
-    """Exact, as a plain decimal: USD for one token or unit."""
-    digits = str(pico).rjust(13, "0")
-    return f"{digits[:-12]}.{digits[-12:]}".rstrip("0").rstrip(".")
+    """Exact, as a plain decimal: 1,250,000 pico-USD are `0.00000125`."""
+    return _decimal(pico, 12)
+
+
+def _decimal(whole: int, places: int) -> str:
+    digits = str(whole).rjust(places + 1, "0")
+    return f"{digits[:-places]}.{digits[-places:]}".rstrip("0").rstrip(".")
 
 
 def usd(amount: Nanos) -> float:

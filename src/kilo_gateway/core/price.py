@@ -37,9 +37,13 @@ class Usage(Struct, frozen=True):
     web_searches: int = 0
 
 
+_FIRST_KIND = Usage.__struct_fields__.index("cache_read_tokens")
+KINDS = Usage.__struct_fields__[_FIRST_KIND:]  # of tokens, and what is counted apiece
+
+
 def kinds(usage: Usage) -> tuple[int, ...]:
-    """From `cache_read_tokens` to `web_searches`, in their order."""
-    return astuple(usage)[4:]
+    """The numbers of KINDS, in their order."""
+    return astuple(usage)[_FIRST_KIND:]
 
 
 class Override(Struct, frozen=True):

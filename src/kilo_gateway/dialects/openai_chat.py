@@ -258,9 +258,9 @@ def error_of(raw: Raw) -> Problem | None:
     try:
         error = _decode_error(raw)
     except msgspec.MsgspecError:
-        return Problem("the upstream reported an error that cannot be read", "upstream_error")
+        return Problem("the upstream reported an error that cannot be read", _NO_CODE)
     if isinstance(error, str):
-        return Problem(error, "upstream_error")
+        return Problem(error, _NO_CODE)
     message, number = error.message or "the upstream reported an error", str(error.code or "")
     if number.isdigit() and len(number) < 6:
         return Problem(message, _code(error.type), int(number))

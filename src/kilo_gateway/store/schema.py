@@ -2,9 +2,7 @@
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, String, Table
 
-from kilo_gateway.core.price import Usage
-
-KINDS = Usage.__struct_fields__[4:]  # kinds of tokens and what is counted apiece
+from kilo_gateway.core.price import KINDS
 
 metadata = MetaData()
 

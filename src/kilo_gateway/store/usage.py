@@ -8,9 +8,9 @@ from sqlalchemy import Select, delete, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from kilo_gateway.core.price import Usage
+from kilo_gateway.core.price import KINDS, Usage
 from kilo_gateway.core.types import Ended
-from kilo_gateway.store.schema import KINDS, journal_positions, usage
+from kilo_gateway.store.schema import journal_positions, usage
 
 _COLUMNS = tuple(column.name for column in usage.columns)
 

@@ -18,7 +18,7 @@ from tests.control.listing.catalogues import NOW_S
 from kilo_gateway.catalog.catalogue import Catalogue
 from kilo_gateway.control.listing.entries import ENTRIES
 from kilo_gateway.control.listing.handlers import install
-from kilo_gateway.control.listing.traffic import NoTraffic, Traffic
+from kilo_gateway.control.listing.traffic import Measured, Traffic
 from kilo_gateway.core.errors import GatewayError
 from kilo_gateway.dialects.openai_chat import error_body
 
@@ -44,6 +44,11 @@ class Told:
     @property
     def ignored(self) -> str | None:
         return self.headers.get("x-kilo-ignored-filters")
+
+
+class NoTraffic:
+    def of(self, model: str, upstream: str) -> Measured | None:
+        return None
 
 
 class Listing:

@@ -1,28 +1,10 @@
-"""Prices as decimal text."""
+"""Prices as OpenRouter words them."""
 
-from decimal import Decimal
-
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tests.control.listing.catalogues import WHOLE, entry
 
 from kilo_gateway.catalog.facts import Facts
-from kilo_gateway.control.listing.prices import decimal, pricing, shown_facts
+from kilo_gateway.control.listing.prices import pricing, shown_facts
 from kilo_gateway.core.price import Override, Price
-
-
-@pytest.mark.parametrize(
-    ("pico", "text"),
-    [(0, "0"), (1, "0.000000000001"), (1_250_000, "0.00000125"), (10**12, "1"), (1_500_000_000_000, "1.5"), (10 * 10**12, "10")],
-)
-def test_pico_dollars_are_printed_exactly(pico: int, text: str) -> None:
-    assert decimal(pico) == text
-
-
-@given(st.integers(0, 10**30))
-def test_no_digit_is_lost(pico: int) -> None:
-    assert int(Decimal(decimal(pico)).scaleb(12).to_integral_exact()) == pico if pico < 10**27 else "e" not in decimal(pico)
 
 
 def test_every_rate_that_is_known_is_told_under_openrouters_name() -> None:

@@ -3,7 +3,7 @@
 from kilo_gateway.catalog.catalogue import Entry
 from kilo_gateway.catalog.facts import Facts
 from kilo_gateway.control.views import View
-from kilo_gateway.core.money import Pico
+from kilo_gateway.core.money import usd_text_of_pico
 from kilo_gateway.core.price import Override, Price
 
 UNKNOWN = "-1"
@@ -34,7 +34,7 @@ def pricing(facts: Facts) -> View:
     view: View = {"prompt": UNKNOWN, "completion": UNKNOWN}
     if facts.price is not None:
         view |= _rates(facts.price)
-        view |= {name: decimal(rate) for name in _APIECE if (rate := getattr(facts.price, name))}
+        view |= {name: usd_text_of_pico(rate) for name in _APIECE if (rate := getattr(facts.price, name))}
         if facts.price.overrides:
             view["overrides"] = [_override(each) for each in facts.price.overrides]
     if facts.discount is not None:
@@ -42,14 +42,8 @@ def pricing(facts: Facts) -> View:
     return view
 
 
-def decimal(pico: Pico) -> str:
-    """Of pico-USD the USD: `0.00000125`."""
-    digits = str(pico).rjust(13, "0")
-    return f"{digits[:-12]}.{digits[-12:]}".rstrip("0").rstrip(".")
-
-
 def _rates(priced: Price | Override) -> View:
-    return {word: decimal(rate) for name, word in _WORDS.items() if (rate := getattr(priced, name)) is not None}
+    return {word: usd_text_of_pico(rate) for name, word in _WORDS.items() if (rate := getattr(priced, name)) is not None}
 
 
 def _override(override: Override) -> View:

@@ -28,10 +28,3 @@ class Traffic(Protocol):
     def of(self, model: str, upstream: str) -> Measured | None:
         """From memory: asked once for each place of a list. None: nothing was seen."""
         ...
-
-
-class NoTraffic:
-    """Where nothing is measured."""
-
-    def of(self, model: str, upstream: str) -> Measured | None:
-        return None

@@ -11,6 +11,7 @@ from msgspec import Raw
 from tests.streams import DONE, FINISH, STREAMS, Stream, content, usage
 
 from kilo_gateway.core.errors import BadAnswer, Truncated, UpstreamError
+from kilo_gateway.core.pipeline import cost_of
 from kilo_gateway.core.price import Price
 from kilo_gateway.core.types import Call, Endpoint, Origin
 from kilo_gateway.dialects import relay
@@ -213,6 +214,34 @@ def test_of_several_answers_one_that_finished_does_not_end_the_others(end: bytes
     assert whole.finish() == b"" and whole.is_done
 
 
+@pytest.mark.parametrize("n", [b"2", b"3"])
+def test_several_answers_are_whole_when_each_has_finished_even_without_done(n: bytes) -> None:
+    stream = RelayStream(Call("openai-chat", "mock/model", True, 400, {"n": Raw(n)}), ENDPOINT)
+    sent = [*(choice(index) for index in (1, 0, 1)), *(choice(index, '"stop"') for index in range(2)), choice(2)]
+    out = b"".join([stream.feed(event) for event in sent])
+    assert out == b"".join(sent)
+    if n == b"3":
+        with pytest.raises(Truncated):
+            stream.finish()
+    out = stream.feed(choice(2, '"length"')) + stream.finish()
+    assert out.endswith(DONE) and out.count(b'"estimated":true') == 1
+
+
+@pytest.mark.parametrize("told", ['{"prompt_tokens":5}', '{"prompt_tokens":5,"completion_tokens":9}', "null"])
+def test_who_leaves_before_the_end_is_booked_as_one_who_stays(told: str) -> None:
+    def sent() -> RelayStream:
+        stream = RelayStream(CALL, ENDPOINT)
+        for event in (*[content("word")] * 50, FINISH, b'data: {"choices":[],"usage":%b}\n\n' % told.encode()):
+            stream.feed(event)
+        return stream
+
+    left, stayed = sent(), sent()
+    stayed.feed(DONE)
+    assert left.used() == stayed.used()
+    assert left.used().completion_tokens in (9, 51)  # FINISH counts as an event
+    assert stayed.cost == cost_of(left.used(), ENDPOINT, 0)
+
+
 def test_a_json_answer_has_a_bound() -> None:
     body = RelayBody(CALL, ENDPOINT)
     with pytest.raises(BadAnswer, match="more than"):
@@ -251,8 +280,9 @@ def estimate(pieces: list[bytes]) -> int:
     for piece in pieces:
         stream.feed(piece)
     stream.finish()
-    assert stream.usage is not None and stream.usage.is_estimated
-    return stream.usage.completion_tokens
+    used = stream.used()
+    assert used.is_estimated
+    return used.completion_tokens
 
 
 LONG = content("x" * 10_000)

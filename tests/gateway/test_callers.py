@@ -43,6 +43,19 @@ def test_a_caller_who_leaves_in_the_middle_pays_for_what_was_sent(run: Run) -> N
     run(test)
 
 
+def test_a_caller_who_leaves_after_the_usage_pays_for_what_it_says(run: Run) -> None:
+    async def test(bench: Bench) -> None:
+        bench.first.scripts = [says(STREAM_HEAD + b"".join(map(chunk, EVENTS[:-1])), then="hold")]
+        caller = await bench.send(STREAMING)
+        await caller.until(b"two")
+        caller.hang_up()
+        [booked] = await bench.settled()
+        assert (booked.outcome, booked.completion_tokens, booked.is_estimated) == ("client_gone", 2, False)
+        assert booked.cost and bench.leases.settled == booked.cost
+
+    run(test)
+
+
 def test_what_a_running_stream_has_relayed_is_noted_as_it_goes(run: Run) -> None:
     async def test(bench: Bench) -> None:
         bench.first.scripts = [says(STREAM_HEAD + chunk(EVENTS[0]), then="hold")]

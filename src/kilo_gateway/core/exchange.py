@@ -90,6 +90,4 @@ class Exchange(Struct):
         translator = self.translator
         if translator is None:
             return Usage(self.call.estimated_prompt_tokens(), 0, is_estimated=True)
-        return translator.usage or Usage(
-            self.call.estimated_prompt_tokens(), translator.estimated_output_tokens(), is_estimated=True
-        )
+        return translator.used()

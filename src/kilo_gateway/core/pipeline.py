@@ -85,8 +85,9 @@ class Pipeline:
         attempts = exchange.attempts
         endpoint = attempts[-1].endpoint if attempts else exchange.decision.order[0]
         caller, translator = exchange.caller, exchange.translator
-        is_told = translator is not None and translator.usage is usage
-        cost = translator.cost if translator is not None and is_told else cost_of(usage, endpoint, exchange.at_ms)
+        cost = translator.cost if translator is not None else None
+        if cost is None:
+            cost = cost_of(usage, endpoint, exchange.at_ms)
         self.leases.settle(caller.key, exchange.held, cost or 0)
         caller.admission.in_flight -= 1
         self.meters.ended(outcome, usage, cost)

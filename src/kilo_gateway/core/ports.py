@@ -47,8 +47,7 @@ class Journal(Protocol):
 class Translator(Protocol):
     """One answer on its way back. Indifferent to how the bytes were cut."""
 
-    usage: Usage | None
-    cost: Nanos | None  # of `usage`, once it is known to be the last
+    cost: Nanos | None  # of what it used, once its usage is known to be the last
     upstream_id: str
     is_done: bool  # the answer has said that it is over
 
@@ -57,6 +56,9 @@ class Translator(Protocol):
 
     def finish(self) -> bytes:
         """What is still to be sent. Raises Truncated when the answer stopped before its own end."""
+
+    def used(self) -> Usage:
+        """By now: as it was told, else estimated."""
 
     def estimated_output_tokens(self) -> int: ...
 

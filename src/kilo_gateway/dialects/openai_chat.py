@@ -81,6 +81,7 @@ class Delta(Struct):
 
 
 class Choice(Struct):
+    index: Raw = _ABSENT
     finish_reason: str | None = None
     delta: Delta | None = None
 
@@ -167,9 +168,12 @@ def splice(call: Call, endpoint: Endpoint) -> bytes:
     return _encode(fields)
 
 
-def wants_several(call: Call) -> bool:
-    """Whether more than one answer is asked for."""
-    return bytes(call.fields.get("n", b"1")) not in (b"1", b"null")
+def wanted(call: Call) -> int:
+    """How many choices are asked for; 2 where that cannot be read."""
+    told = bytes(call.fields.get("n", b"1"))
+    if told in (b"1", b"null"):
+        return 1
+    return max(int(told), 1) if told.isdigit() and len(told) < 5 else 2
 
 
 def asks_for_tools(call: Call) -> bool:

@@ -39,7 +39,7 @@ class RelayBody:
         self._endpoint = endpoint
         self._parts: list[bytes] = []
         self._size = 0
-        self.usage: Usage | None = None
+        self._usage: Usage | None = None
         self.cost: Nanos | None = None
         self.upstream_id = ""
 
@@ -60,14 +60,17 @@ class RelayBody:
         if "error" in fields and (problem := openai_chat.error_of(fields["error"])) is not None:
             raise _reported(endpoint, problem)
         self.upstream_id = openai_chat.id_of(fields["id"]) if "id" in fields else ""
-        usage = openai_chat.read_usage(fields["usage"], endpoint) if "usage" in fields else None
-        if usage is None:
-            usage = Usage(self._call.estimated_prompt_tokens(), openai_chat.estimated_tokens(fields), is_estimated=True)
-        elif usage.is_estimated:
-            usage = Usage(usage.prompt_tokens, openai_chat.estimated_tokens(fields), is_estimated=True)
-        self.usage = usage = openai_chat.with_images(usage, self._call, endpoint)
+        told = openai_chat.read_usage(fields["usage"], endpoint) if "usage" in fields else None
+        if told is None or told.is_estimated:
+            told = _estimated(told, self._call, openai_chat.estimated_tokens(fields))
+        self._usage = usage = openai_chat.with_images(told, self._call, endpoint)
         self.cost = cost = cost_of(usage, endpoint, self._call.at_ms)
         return openai_chat.stamped(fields, usage, cost, endpoint)
+
+    def used(self) -> Usage:
+        return self._usage or openai_chat.with_images(
+            _estimated(None, self._call, self.estimated_output_tokens()), self._call, self._endpoint
+        )
 
     def estimated_output_tokens(self) -> int:
         return self._size // 4
@@ -75,9 +78,9 @@ class RelayBody:
 
 class RelayStream:
     __slots__ = (
-        "_before_tail", "_call", "_created", "_endpoint", "_frame", "_has_bare_returns", "_has_payload", "_has_several",
-        "_is_careful", "_is_final", "_kept", "_later", "_lead", "_lines", "_partial", "_passed", "_tail", "cost",
-        "is_done", "upstream_id", "usage",
+        "_before_tail", "_call", "_created", "_endpoint", "_finished", "_frame", "_has_bare_returns", "_has_payload",
+        "_is_careful", "_is_final", "_kept", "_later", "_lead", "_lines", "_partial", "_passed", "_tail", "_usage",
+        "_wanted", "cost", "is_done", "upstream_id",
     )  # fmt: skip
 
     def __init__(self, call: Call, endpoint: Endpoint) -> None:
@@ -91,12 +94,13 @@ class RelayStream:
         self._is_careful = True  # each event has to be looked at
         self._has_payload = self.is_done = False
         self._has_bare_returns = False  # as ends of lines, which SSE allows; they leave as line feeds
-        self._has_several = openai_chat.wants_several(call)  # then one that has finished says nothing of the others
+        self._wanted = openai_chat.wanted(call)  # choices; of several, one that has finished says nothing of the others
+        self._finished: set[bytes] = set()  # of several: their indexes
         self._tail = self._before_tail = b""
         self._passed = self._lines = 0  # bytes and lines of events that say something
         self._frame = 0  # bytes of the first event that are not text
         self._created = 0
-        self.usage: Usage | None = None
+        self._usage: Usage | None = None  # as it was told last
         self.cost: Nanos | None = None
         self.upstream_id = ""
 
@@ -129,9 +133,17 @@ class RelayStream:
         if self.is_done or _DONE_LINE(self._tail):  # the latter: in the middle of a read, before something else
             return b""
         is_final = bool(self._kept) and self._is_final
-        if not is_final and (self._has_several or not self._has_finished()):
+        if not is_final and not self._has_finished():
             raise Truncated(f"{self._endpoint.provider}'s stream stopped before its end.")
         return self._end(openai_chat.DONE)
+
+    def used(self) -> Usage:
+        usage = self._usage
+        if usage is not None and self.is_done:
+            return usage
+        if usage is None or usage.is_estimated:
+            usage = _estimated(usage, self._call, self.estimated_output_tokens())
+        return openai_chat.with_images(usage, self._call, self._endpoint)
 
     def estimated_output_tokens(self) -> int:
         """One for each event; more where there is more text in them: a quarter of their bytes beyond what frames it.
@@ -172,7 +184,7 @@ class RelayStream:
             except UpstreamError as error:
                 error.before = b"".join(out)
                 raise
-        self._is_careful = not self._has_payload or bool(self._kept) or self.is_done
+        self._is_careful = not self._has_payload or bool(self._kept) or self.is_done or self._wanted > 1
         return b"".join(out)
 
     def _look_at(self, event: bytes, out: list[bytes]) -> None:
@@ -183,11 +195,16 @@ class RelayStream:
             if out:
                 self._before_tail, self._tail = self._tail, b"".join(out)
             out.append(self._end(event))
-        elif self._has_payload and not self._kept and b'"usage"' not in event and b'"error"' not in event:
+        elif self._can_pass_unread(event):
             self._count(event)
             out.append(event)
         else:
             self._look_into(event, openai_chat.read_event(payload), out)
+
+    def _can_pass_unread(self, event: bytes) -> bool:
+        if not self._has_payload or self._kept or self._wanted > 1:
+            return False
+        return b'"usage"' not in event and b'"error"' not in event
 
     def _look_into(self, event: bytes, chunk: Event | None, out: list[bytes]) -> None:
         if chunk is not None and (problem := openai_chat.error_of(chunk.error)) is not None:
@@ -202,13 +219,15 @@ class RelayStream:
             out.append(self._lead)
         if chunk is not None and any(choice.says_something() for choice in chunk.choices or ()):
             self._count(event)
+        if chunk is not None and self._wanted > 1:
+            self._finished |= {bytes(choice.index) for choice in chunk.choices or () if choice.finish_reason}
         usage = openai_chat.read_usage(chunk.usage, self._endpoint) if chunk is not None else None
         if usage is not None and chunk is not None:
             out.append(self._let_go())
-            self.usage = usage
+            self._usage = usage
             self._kept = event
-            ends = not self._has_several and any(choice.finish_reason for choice in chunk.choices or ())
-            self._is_final = not chunk.choices or ends
+            ends = any(choice.finish_reason for choice in chunk.choices or ())
+            self._is_final = not chunk.choices or (ends and (self._wanted == 1 or self._has_finished()))
         elif self._kept:
             self._later.append(event)
             if self._keeps_talking(chunk):
@@ -243,14 +262,8 @@ class RelayStream:
         """The last event with usage, stamped, or one made up; then what came after it."""
         if not self._has_payload:
             raise Truncated(f"{self._endpoint.provider}'s stream ended without an event.")
+        self._usage = usage = self.used()
         self.is_done = True
-        usage = self.usage
-        if usage is None:
-            tokens = self.estimated_output_tokens()
-            self.usage = usage = Usage(self._call.estimated_prompt_tokens(), tokens, is_estimated=True)
-        elif usage.is_estimated:
-            usage = Usage(usage.prompt_tokens, self.estimated_output_tokens(), is_estimated=True)
-        self.usage = usage = openai_chat.with_images(usage, self._call, self._endpoint)
         self.cost = cost = cost_of(usage, self._endpoint, self._call.at_ms)
         if not self._kept:
             told = openai_chat.usage_event(self.upstream_id, self._created, usage, cost, self._endpoint)
@@ -274,8 +287,16 @@ class RelayStream:
 
     def _has_finished(self) -> bool:
         """Whether one of the last events that passed says so. Asked at the end only, and only where [DONE] is missing."""
+        if self._wanted > 1:
+            return len(self._finished) >= self._wanted
         chunks = [_chunk_of(event) for event in _EVENTS(self._before_tail + self._tail)]
         return any(choice.finish_reason for chunk in chunks if chunk is not None for choice in chunk.choices or ())
+
+
+def _estimated(told: Usage | None, call: Call, completion_tokens: int) -> Usage:
+    """`told`: usage that is silent on the completion, if any."""
+    prompt = call.estimated_prompt_tokens() if told is None else told.prompt_tokens
+    return Usage(prompt, completion_tokens, is_estimated=True)
 
 
 def _about_lines(data: bytes) -> int:

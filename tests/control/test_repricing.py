@@ -70,3 +70,14 @@ def test_more_rows_than_one_batch_are_all_priced_though_some_stay_unknown(with_b
         assert await made.run(catalogue(one=Price(9000, 9000))) == 0
 
     with_books(test)
+
+
+def test_a_row_gives_the_line_it_was_booked_from(with_books: WithBooks) -> None:
+    async def test(books: Books) -> None:
+        lines = [ended("a", read=400), ended("b", cost=7), ended("c", "two")]
+        await book(books, *lines)
+        async with books.database.begin() as connection:
+            assert await usage.recent(connection, AT_MS, 2) == lines[1:]
+            assert await usage.recent(connection, AT_MS + 1, 9) == []
+
+    with_books(test)

@@ -11,6 +11,7 @@ import pytest
 from tests.chaos import EVENTS
 from tests.node import AUTO_IDS, Node, upstream
 from tests.processes.conftest import NewNode
+from tests.until import until
 
 
 def test_a_request_is_answered_and_found_under_usage(node: Node) -> None:
@@ -176,3 +177,22 @@ def test_an_upstream_that_is_the_gateway_itself_is_skipped_and_told(new_node: Ne
     found.port = port
     found.start()
     assert "is this gateway" in (found.root / "out").read_text()
+
+
+def test_a_price_that_is_configured_later_is_applied_to_what_was_booked_before_and_uptime_is_remembered(new_node: NewNode) -> None:
+    node = new_node()
+    priced = node.file.read_text()
+    node.file.write_text(priced.replace(", input_usd_per_mtok = 1.0, output_usd_per_mtok = 2.0", ""))
+    node.start()
+    _, answer, headers = node.chat()
+    assert answer["usage"]["cost"] is None
+    assert [row["pricing"] for row in node.usage()] == ["unpriced"]
+    node.stop()
+    node.file.write_text(priced)
+    node.start()
+    until(lambda: [row["pricing"] for row in node.usage()] == ["repriced"], 20, node.said)
+    [row] = node.usage()
+    assert (row["id"], row["cost_usd"]) == (headers["x-generation-id"], 0.000029)
+    _, told, _ = node.ask("GET", "/v1/models/mock/model/endpoints")
+    assert told["data"]["endpoints"][0]["uptime_last_1d"] == 100.0
+    assert node.json("models", "diff")["lists"] == []

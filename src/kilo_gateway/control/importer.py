@@ -20,6 +20,8 @@ from kilo_gateway.store.usage import Position
 PERIOD_S = 0.25
 READ_BYTES = 4 * 1024 * 1024
 KEPT_MS = 24 * 3600 * 1000
+RECALLED = 20_000  # rows, of a week at most
+RECALLED_MS = 7 * KEPT_MS
 
 
 class Importer:
@@ -34,7 +36,7 @@ class Importer:
         self._booked = booked
         self._readers: dict[str, Reader] = {}
         self._closed: set[str] = set()
-        self._is_loaded = False
+        self._is_loaded = self._has_recalled = False
         self._one_at_a_time = asyncio.Lock()
         self.imported = 0
         self.unreadable = 0
@@ -77,6 +79,9 @@ class Importer:
     async def _load(self) -> None:
         self._readers.clear()
         async with self._database.begin() as connection:
+            if self._booked is not None and not self._has_recalled:
+                self._booked(await usage.recent(connection, self._now_ms() - RECALLED_MS, RECALLED))
+                self._has_recalled = True
             for position in (await usage.positions(connection)).values():
                 if position.is_closed:
                     self._closed.add(position.worker)

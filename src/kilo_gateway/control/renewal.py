@@ -32,5 +32,9 @@ class Renewal:
             except Overloaded as error:  # a worker that is late gets it when it comes
                 self._say("snapshot.late", reason=str(error))
             self._stock.current = catalogue
-            if count := await self._repricing.run(catalogue):
-                self._say("usage.repriced", requests=count)
+            await self.reprice()
+
+    async def reprice(self) -> None:
+        """By itself: prices may have come with another configuration, or a request ended after its price was known."""
+        if count := await self._repricing.run(self._stock.current):
+            self._say("usage.repriced", requests=count)

@@ -85,6 +85,4 @@ class Service:
         return [msgspec.to_builtins(outcome) for outcome in outcomes]
 
     def model_changes(self) -> View:
-        status = self.lists.status().values()
-        refreshed_at = max((each.fetched_at for each in status), default=0)
-        return views.changes_view(self.stock.diary.last, refreshed_at)
+        return views.changes_view(self.stock.diary.last, self.lists.status())

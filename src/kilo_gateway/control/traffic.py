@@ -1,6 +1,6 @@
 """How each endpoint has done lately, out of our own requests: uptime, time to the first event, speed, and how many asked.
 
-Kept in memory and fed by the importer; a restart begins anew. Knows no database.
+Kept in memory and fed by the importer, which at a start tells what was booked lately. Knows no database.
 """
 
 from collections import deque

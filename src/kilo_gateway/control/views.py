@@ -1,6 +1,11 @@
 """What control shows, as plain values: the same for HTTP, for the CLI with a server and for the CLI without."""
 
+from collections.abc import Mapping
+
+from msgspec import to_builtins
+
 from kilo_gateway.control.changes import Changes
+from kilo_gateway.control.lists import Status
 from kilo_gateway.control.replay import Replayed
 from kilo_gateway.core.money import usd, usd_per_mtok_text
 from kilo_gateway.core.price import Price
@@ -55,9 +60,11 @@ def generation_view(row: UsageRow) -> View:
     }  # fmt: skip
 
 
-def changes_view(changes: Changes, refreshed_at: int) -> View:
-    """Prices in USD per million tokens; null: unknown."""
+def changes_view(changes: Changes, lists: Mapping[str, Status]) -> View:
+    """Prices in USD per million tokens; null: unknown. Times in Unix seconds, 0: never. `lists` by upstream."""
+    refreshed_at = max((each.fetched_at for each in lists.values()), default=0)
     return {
+        "lists": [{"upstream": name, **to_builtins(each)} for name, each in sorted(lists.items())],
         "refreshed_at": refreshed_at, "changed_at": changes.at, "new": list(changes.new), "gone": list(changes.gone),
         "price": [
             {"id": each.id, "upstream": each.upstream, "before": per_mtok(each.before), "after": per_mtok(each.after)}

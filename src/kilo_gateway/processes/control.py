@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
@@ -20,7 +20,7 @@ from kilo_gateway.processes.log import Log
 from kilo_gateway.processes.node import DRAIN, Node
 
 LOCAL_MODEL_LOOK_S = 0.5
-OLD_FILES_LOOK_S = 3600.0
+TIDYING_S = 3600.0
 LAST_IMPORT_S = 30.0
 
 
@@ -79,7 +79,7 @@ class _Control:
         def failed(error: Exception) -> None:
             self._log("import.failed", reason=f"{type(error).__name__}: {error}")
 
-        jobs = [service.importer.run(failed), self._look_for_local_model(service), self._remove_old(service)]
+        jobs = [service.importer.run(failed), self._look_for_local_model(service), self._tidy(service, failed)]
         jobs += [service.discovery.run(upstream) for upstream in node.settings.upstreams if upstream.discovers]
         if node.settings.local.servers:
             neighbours = build_neighbours(service, node.keyring, self._log, lambda line: print(line, flush=True))
@@ -95,10 +95,15 @@ class _Control:
             if had:
                 await service.renewal()
 
-    async def _remove_old(self, service: Service) -> None:
+    async def _tidy(self, service: Service, failed: Callable[[Exception], None]) -> None:
         while True:
-            await asyncio.sleep(OLD_FILES_LOOK_S)
-            await service.importer.remove_old()
+            try:
+                await service.importer.import_new()
+                await service.renewal.reprice()
+                await service.importer.remove_old()
+            except Exception as error:  # a background task's door: the next round may do
+                failed(error)
+            await asyncio.sleep(TIDYING_S)
 
     def _config(self, service: Service) -> uvicorn.Config:
         meters = Meters(self._workers, service.importer)

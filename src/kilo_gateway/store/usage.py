@@ -50,6 +50,11 @@ class UsageRow(Struct, frozen=True):
         return Usage(self.prompt_tokens, self.completion_tokens, self.is_estimated, None, *kinds)
 
 
+    def ended(self) -> Ended:
+        """The line it was booked from, with the cost it has now."""
+        return Ended(*astuple(self)[: len(Ended.__struct_fields__)])
+
+
 class Position(Struct, frozen=True):
     worker: str
     file: int
@@ -75,6 +80,12 @@ async def latest(connection: AsyncConnection, limit: int, key_id: str | None = N
     """Newest first."""
     query = select(usage).order_by(usage.c.id.desc()).limit(limit)
     return await _rows(connection, query if key_id is None else query.where(usage.c.key_id == key_id))
+
+
+async def recent(connection: AsyncConnection, since_ms: int, limit: int) -> list[Ended]:
+    """The newest, oldest first."""
+    rows = [row for row in await latest(connection, limit) if row.at_ms >= since_ms]
+    return [row.ended() for row in reversed(rows)]
 
 
 async def find(connection: AsyncConnection, id: str, key_id: str | None = None) -> UsageRow | None:

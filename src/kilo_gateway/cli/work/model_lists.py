@@ -39,6 +39,8 @@ def diff(json: bool, config: Path | None, data_dir: Path | None) -> None:
         show.as_json(changes)
         return
     print(f"refreshed {_time(changes['refreshed_at'])}, changed {_time(changes['changed_at'])}")
+    for each in cast(list[View], changes["lists"]):
+        print(_standing(each))
     rows = [("new", id, "", "", "") for id in cast(list[str], changes["new"])]
     rows += [("gone", id, "", "", "") for id in cast(list[str], changes["gone"])]
     rows += [_price_row(each) for each in cast(list[View], changes["price"])]
@@ -52,6 +54,12 @@ async def _changes(service: Service) -> View:
 def _row(outcome: View) -> tuple[object, ...]:
     told = "the new one" if outcome["taken"] else outcome["reason"]
     return outcome["upstream"], outcome["models"], outcome["previous"], outcome["dropped"], told
+
+
+def _standing(of: View) -> str:
+    dropped = f", {of['dropped']} rows dropped" if of["dropped"] else ""
+    told = f"{of['upstream']}: {of['models']} models of {_time(of['fetched_at'])}{dropped}"
+    return f"{told}; the attempt of {_time(of['attempted_at'])} failed: {of['error']}" if of["error"] else told
 
 
 def _price_row(change: View) -> tuple[str, str, str, str, str]:

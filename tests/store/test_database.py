@@ -11,9 +11,8 @@ from tests.bench import InLoop
 
 from kilo_gateway.core.types import Ended
 from kilo_gateway.store import keys, usage
-from kilo_gateway.store.database import Database, open_sqlite
+from kilo_gateway.store.database import Database, migrate, open_sqlite
 from kilo_gateway.store.keys import KeyRow
-from kilo_gateway.store.schema import metadata
 from kilo_gateway.store.usage import Position
 
 DatabaseTest = Callable[[Database], Awaitable[None]]
@@ -36,20 +35,30 @@ def with_database(in_loop: InLoop, tmp_path: Path) -> Callable[[DatabaseTest], N
     return run_it
 
 
-def shape_of(path: Path) -> dict[str, list[tuple[object, ...]]]:
+def shape_of(path: Path) -> dict[str, object]:
     connection = sqlite3.connect(path)
     names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-    found = {name: connection.execute(f"PRAGMA table_info({name})").fetchall() for name in names if name != "alembic_version"}
+    found: dict[str, object] = {name: connection.execute(f"PRAGMA table_info({name})").fetchall() for name in names}
+    indexes = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL").fetchall()
+    found["indexes"] = {name: sql.replace('"usage".', "").replace("usage.", "") for name, sql in indexes}
+    found["version"] = connection.execute("SELECT version_num FROM alembic_version").fetchall()
     connection.close()
     return found
 
 
-def test_migrations_make_what_the_schema_says(with_database: Callable[[DatabaseTest], None], tmp_path: Path) -> None:
+@pytest.mark.parametrize("revision", ["0001", "head"])
+def test_migrations_make_what_a_new_database_has(
+    with_database: Callable[[DatabaseTest], None], tmp_path: Path, revision: str
+) -> None:
+    old = tmp_path / "old.db"
+    engine = create_engine(f"sqlite:///{old}")
+    with engine.begin() as connection:
+        migrate(connection, revision)
+    engine.dispose()
+
     async def test(database: Database) -> None:
-        engine = create_engine(f"sqlite:///{tmp_path}/direct.db")
-        metadata.create_all(engine)
-        engine.dispose()
-        assert shape_of(tmp_path / "x.db") == shape_of(tmp_path / "direct.db")
+        await (await open_sqlite(old)).close()
+        assert shape_of(old) == shape_of(tmp_path / "x.db")
 
     with_database(test)
 

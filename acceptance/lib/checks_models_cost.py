@@ -153,6 +153,20 @@ def _():
     assert price_of(every(g)["lab/my-model"]) == (-1, -1) and every(g)["lab/my-model"]["isFree"] is False
 
 
+@check("unpriced.limit", "where a limit applies an unknown price is a 402 with the fix, by body and by header; a known one is held to it")
+def _():
+    g = gw("unpriced")
+    for headers, more in (({}, {"max_cost_usd": 5}), ({"X-Kilo-Max-Cost-Usd": "5"}, {})):
+        answer = g.post(say("lab/my-model", **more), headers=headers)
+        error = answer.json()["error"]
+        assert answer.status == 402 and error["code"] == "insufficient_funds", f"{answer.status} {error}"
+        assert error["metadata"]["reason"] == "price_unknown" and "input_usd_per_mtok" in error["message"], f"{error}"
+    dear, fits = (whole().post(say("acme/plain", max_cost_usd=limit)) for limit in (0, 1))
+    assert dear.status == 402 and dear.json()["error"]["metadata"]["reason"] == "max_cost", f"{dear.status} {dear.body[:200]}"
+    assert served(fits).header("x-kilo-max-tokens"), "no x-kilo-max-tokens"
+    assert usd(booked(whole(), fits)["cost_usd"]) <= 1
+
+
 @check("unpriced.depends", "a price of -1 is unknown too: unpriced, cost null")
 def _():
     row = booked(whole(), whole().post(say("acme/depends-0")))

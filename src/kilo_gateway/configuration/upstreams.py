@@ -15,7 +15,7 @@ from kilo_gateway.core.secret import Secret
 from kilo_gateway.core.settings import ConfigurationError, ProxySettings, ServerSettings, UpstreamSettings
 from kilo_gateway.core.types import Origin, Patience
 from kilo_gateway.http.guard import is_metadata_literal, is_private_literal
-from kilo_gateway.upstreams.compile import DIALECTS
+from kilo_gateway.upstreams.compile import CAP_FIELDS, DIALECTS
 from kilo_gateway.upstreams.lists.listing import KINDS, OF_DIALECT
 from kilo_gateway.upstreams.registry import providers
 
@@ -56,7 +56,7 @@ def from_environment(environment: Mapping[str, str], server: ServerSettings, tak
         kept.append(
             UpstreamSettings(
                 name, provider.dialect, origin, path, Secret(environment[variable]), (), Patience(), "",
-                provider.cost, variable, OF_DIALECT[provider.dialect], discovers=True,
+                provider.cost, variable, OF_DIALECT[provider.dialect], discovers=True, cap_field=provider.cap_field,
             )
         )  # fmt: skip
     return tuple(kept), tuple(notes)
@@ -89,13 +89,16 @@ def _upstream(row: Row, environment: Mapping[str, str]) -> UpstreamSettings:
         raise row.wrong("listing", f"one of {', '.join(KINDS)}")
     base_url = row.text("base_url", is_needed=True)
     origin, path = _origin(base_url, is_trusted=row.flag("private"), place=row.place("base_url"))
+    cap_field = row.text("cap_field")
+    if cap_field not in CAP_FIELDS:
+        raise row.wrong("cap_field", f"one of {', '.join(CAP_FIELDS)}")
     models = models_of(row)
     discovers = not models if row.values["discover"] is None else row.flag("discover")
     if not models and not discovers:
         raise row.wrong("discover", "true where no models are declared")
     return UpstreamSettings(
         name, dialect, origin, path, _secret(row, environment), models, _patience(row), row.text("prefix"),
-        row.flag("reports_cost"), row.place("name"), listing, discovers, row.flag("free"),
+        row.flag("reports_cost"), row.place("name"), listing, discovers, row.flag("free"), cap_field,
     )  # fmt: skip
 
 

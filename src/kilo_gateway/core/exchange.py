@@ -54,6 +54,7 @@ class Exchange(Struct):
     attempts: list[Attempt] = []
     translator: Translator | None = None
     first_us: int = -1  # start -> first event of a stream
+    output_cap: int | None = None  # tokens asked for, where the caller's ceiling made it necessary
     overhead_us: int = -1  # last request byte read -> first byte written upstream
 
     def has_next(self) -> bool:

@@ -10,6 +10,7 @@ PICO_PER_USD = 10**12
 NANO_PER_USD = 10**9
 MAX_USD_PER_MTOK = 1_000_000
 MAX_USD_PER_UNIT = 1_000
+MAX_CEILING_USD = 1_000_000_000
 _PICO_PER_TOKEN = 10**6  # pico-USD a token for each USD per million tokens
 
 Pico = int
@@ -44,6 +45,13 @@ def nanos_of_usd(usd: Decimal) -> Nanos:
     scaled = usd * NANO_PER_USD
     whole = int(scaled)
     return whole if whole == scaled else whole + 1
+
+
+def ceiling_of_usd(usd: Decimal) -> Nanos:
+    """Rounded down: nothing may cost more. Raises ValueError for what is no amount."""
+    if not usd.is_finite() or not 0 <= usd <= MAX_CEILING_USD:
+        raise ValueError(f"not an amount of money: {usd}")
+    return int(usd * NANO_PER_USD)
 
 
 def usd_text(amount: Nanos) -> str:

@@ -14,6 +14,7 @@ from kilo_gateway.core.brand import HOP_HEADER
 from kilo_gateway.core.errors import KeyRequired, UpstreamError
 from kilo_gateway.core.exchange import Caller, Exchange
 from kilo_gateway.core.meters import Meters
+from kilo_gateway.core.money import Nanos
 from kilo_gateway.core.ports import CallerDialect, Dialects, Journal, Leases, Limits, Router, Snapshots
 from kilo_gateway.core.price import Usage, kinds
 from kilo_gateway.core.types import ANONYMOUS, Ended, Endpoint, Outcome, Progressed, Started
@@ -41,8 +42,8 @@ class Pipeline:
         key = self.snapshots.current.authenticate(credential)
         return Caller(key, self.limits.admit(key, self.clock()))
 
-    def begin(self, caller: Caller, dialect: CallerDialect, body: bytes) -> Exchange:
-        """Steps 3-6. What it returns must be closed; if it raises, nothing is held."""
+    def begin(self, caller: Caller, dialect: CallerDialect, body: bytes, ceiling: Nanos | None = None) -> Exchange:
+        """Steps 3-6. What it returns must be closed; if it raises, nothing is held. `ceiling`: besides one in the body."""
         now, at_ms = self.clock(), self.wall_ms()
         call = dialect.open_body(body)
         call.at_ms = at_ms
@@ -50,13 +51,20 @@ class Pipeline:
         if caller.key is ANONYMOUS and not model.is_open:
             raise KeyRequired(f"{model.id} needs a key: send 'Authorization: Bearer kilo_...'")
         decision = self.router.choose(call, model, now)
+        if ceiling is not None:
+            call.ceiling = ceiling if call.ceiling is None else min(ceiling, call.ceiling)
+        if call.ceiling is not None:
+            call.extent = dialect.extent(call)
+            decision = self.leases.fitted(call, decision)
         held = self.leases.hold(caller.key, call, decision)
         caller.admission.in_flight += 1
         return Exchange(self.new_id(at_ms), caller, call, decision, held, now, at_ms, self._end)
 
     def shape(self, exchange: Exchange, endpoint: Endpoint) -> tuple[bytes, bytes]:
         """Step 7: head and body for this endpoint; noted in the journal before a byte leaves."""
-        body = self.dialects.shape(exchange.call, endpoint)
+        cap = None if exchange.call.ceiling is None else self.leases.output_cap(exchange.call, endpoint)
+        exchange.output_cap = cap
+        body = self.dialects.shape(exchange.call, endpoint, cap)
         price = endpoint.price
         self.journal.append(
             Started(

@@ -4,7 +4,7 @@ from typing import Protocol
 
 from kilo_gateway.core.money import Nanos
 from kilo_gateway.core.price import Usage
-from kilo_gateway.core.types import Call, Decision, Endpoint, JournalLine, Key, Model
+from kilo_gateway.core.types import Call, Decision, Endpoint, Extent, JournalLine, Key, Model
 
 
 class Snapshot(Protocol):
@@ -37,6 +37,12 @@ class Router(Protocol):
 
 class Leases(Protocol):
     def hold(self, key: Key, call: Call, decision: Decision) -> Nanos: ...
+    def fitted(self, call: Call, decision: Decision) -> Decision:
+        """Of endpoints, those that stay within the call's ceiling. Raises OutOfFunds."""
+
+    def output_cap(self, call: Call, endpoint: Endpoint) -> int | None:
+        """Tokens to ask for, so that they do; None: as the caller asks. Raises OutOfFunds."""
+
     def settle(self, key: Key, held: Nanos, cost: Nanos) -> None: ...
 
 
@@ -65,10 +71,11 @@ class Translator(Protocol):
 
 class CallerDialect(Protocol):
     def open_body(self, body: bytes) -> Call: ...
+    def extent(self, call: Call) -> Extent: ...
 
 
 class Dialects(Protocol):
     def obstacle(self, call: Call, endpoint: Endpoint) -> str: ...
-    def shape(self, call: Call, endpoint: Endpoint) -> bytes: ...
+    def shape(self, call: Call, endpoint: Endpoint, output_cap: int | None) -> bytes: ...
     def translator(self, call: Call, endpoint: Endpoint, content_type: bytes) -> Translator: ...
     def refused(self, endpoint: Endpoint, status: int, body: bytes, retry_after: str) -> Exception: ...

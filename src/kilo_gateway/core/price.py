@@ -104,6 +104,14 @@ class Price(Struct, frozen=True):
         rates += [getattr(override, name) for override in self.overrides for name in TOKEN_RATES]
         return not any(rates)
 
+    def dearest(self) -> tuple[Pico, Pico]:
+        """A prompt token and a completion token of the dearest kind, at the dearest time."""
+        rates = (self, *self.overrides)
+        prompt, completion = (
+            max(getattr(each, kind) or 0 for each in rates for kind in kinds) for kinds in (_PROMPT_RATES, _COMPLETION_RATES)
+        )
+        return prompt, completion
+
     def of(self, usage: Usage, at_ms: int) -> Nanos:
         """`at_ms`: when the request came, Unix milliseconds."""
         price = self.under(usage.prompt_tokens, at_ms) if self.overrides else self
@@ -144,4 +152,6 @@ class Price(Struct, frozen=True):
         return pico + usage.images * self.image + usage.web_searches * self.web_search
 
 
+_COMPLETION_RATES = ("output", "reasoning", "output_audio", "output_image")
 TOKEN_RATES = tuple(name for name in Override.__struct_fields__ if name not in ("min_prompt_tokens", "utc_minutes"))
+_PROMPT_RATES = tuple(name for name in TOKEN_RATES if name not in _COMPLETION_RATES)

@@ -67,6 +67,7 @@ class UpstreamSettings:
     listing: str = "openai"
     discovers: bool = False
     is_free: bool = False
+    cap_field: str = "max_tokens"
 
     @property
     def base_url(self) -> str:

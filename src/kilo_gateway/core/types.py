@@ -64,6 +64,8 @@ class Endpoint(Struct, frozen=True):
     is_cost_reported: bool = False  # its `usage.cost` is USD it charged
     is_demo: bool = False  # the local model: may still be loading; no tools
     cure: str = ""  # what to do when it cannot take a request
+    max_output: int | None = None  # tokens of one answer
+    cap_field: str = "max_tokens"  # of a request: how many tokens its answer may have
 
 
 class Model(Struct, frozen=True):
@@ -86,6 +88,15 @@ class SnapshotData(Struct, frozen=True):
     known: tuple[str, ...] = ()  # ids that exist, whether or not they are served here
 
 
+class Extent(NamedTuple):
+    """How large a request may become. `cap`: tokens each answer may have, as asked; `unbounded`: what in it has no bound."""
+
+    images: int
+    choices: int
+    cap: int | None
+    unbounded: str = ""
+
+
 class Call(Struct):
     """A request body opened one level: the few fields the gateway reads, and all of them as raw slices."""
 
@@ -96,6 +107,8 @@ class Call(Struct):
     fields: dict[str, Raw]
     hops: bytes = b""  # gateways it came through
     at_ms: int = 0  # when it came, Unix milliseconds
+    ceiling: Nanos | None = None  # what it may cost at most
+    extent: Extent | None = None  # known where there is a ceiling
 
     def estimated_prompt_tokens(self) -> int:
         return self.size // 4

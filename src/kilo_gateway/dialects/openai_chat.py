@@ -6,16 +6,16 @@ As the caller's dialect: `open_body`, `error_body`, `error_events`. As the upstr
 import re
 import sys
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 from msgspec.structs import replace
 
 from kilo_gateway.core import money, nesting
 from kilo_gateway.core.errors import BadRequest, GatewayError
 from kilo_gateway.core.price import Usage
-from kilo_gateway.core.types import Call, Endpoint
+from kilo_gateway.core.types import Call, Endpoint, Extent
 
 NAME = "openai-chat"
 PATH = "/chat/completions"
@@ -27,12 +27,17 @@ _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_str = msgspec.json.Decoder(str).decode
 _decode_id = msgspec.json.Decoder(str | int).decode
 _decode_number = msgspec.json.Decoder(int | float).decode
+_decode_amount = msgspec.json.Decoder(Decimal | None).decode
+_decode_count = msgspec.json.Decoder(Annotated[int, Meta(ge=0)] | None).decode
 _encode = msgspec.json.Encoder().encode
 _WITH_USAGE = Raw(b'{"include_usage":true}')
 _BOOLEANS = {b"true": True, b"false": False, b"null": False}
 
 _arguments = re.compile(rb'"arguments"[ ]?:[ ]?("(?:[^"\\]|\\.)*")', re.DOTALL).findall
 _ABSENT = Raw(b"null")
+_CAPS = ("max_completion_tokens", "max_tokens")
+_BOUNDED_PARTS = frozenset({"text", "refusal", "image_url", "input_audio"})  # audio travels in the body
+_NOTHING = (b"null", b"[]", b"{}", b"false")
 _NO_CODE = "upstream_error"
 _is_code = re.compile(r"[A-Za-z0-9_.:-]{1,64}").fullmatch
 
@@ -134,7 +139,36 @@ def open_body(body: bytes) -> Call:
         raise BadRequest("The field 'stream' must be true or false.") from error
     except msgspec.MsgspecError as error:
         raise BadRequest("The field 'model' must be a string.") from error
-    return Call(NAME, name, is_stream, len(body), fields)
+    call = Call(NAME, name, is_stream, len(body), fields)
+    if "max_cost_usd" in fields:
+        told = fields.pop("max_cost_usd")
+        call.ceiling = _ceiling(told)
+        call.size -= len(bytes(told))  # another number there must not change what it is compared with
+    return call
+
+
+def _ceiling(told: Raw) -> money.Nanos | None:
+    try:
+        amount = _decode_amount(told)
+        return None if amount is None else money.ceiling_of_usd(amount)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise BadRequest("The field 'max_cost_usd' must be a number of US dollars, 0 or more.") from error
+
+
+def extent(call: Call) -> Extent:
+    """Read as far as it bounds what the answer costs."""
+    fields = call.fields
+    try:
+        parts = _decode_asked(fields["messages"])
+        cap = next((found for name in _CAPS if (found := _decode_count(fields.get(name, _ABSENT))) is not None), None)
+        tools = _decode_tools(fields.get("tools", _ABSENT)) or []
+    except (KeyError, msgspec.MsgspecError, RecursionError) as error:
+        raise BadRequest("With a limit on its cost, messages, tools and max_tokens must be well-formed.") from error
+    kinds = [part.type for message in parts if isinstance(message.content, list) for part in message.content]
+    unbounded = [f"a part of type {kind}" for kind in kinds if kind not in _BOUNDED_PARTS]
+    unbounded += [f"a tool of type {tool.type}" for tool in tools if tool.type not in ("function", "custom")]
+    unbounded += [name for name in ("plugins", "web_search_options") if bytes(fields.get(name, _ABSENT)) not in _NOTHING]
+    return Extent(kinds.count("image_url"), wanted(call), cap, unbounded[0] if unbounded else "")
 
 
 def decode_object(body: bytes) -> dict[str, Raw]:
@@ -158,9 +192,15 @@ def decode_object(body: bytes) -> dict[str, Raw]:
     return fields
 
 
-def splice(call: Call, endpoint: Endpoint) -> bytes:
-    """The caller's own body with the upstream's model name, and usage asked for whether the caller did or not."""
+def splice(call: Call, endpoint: Endpoint, output_cap: int | None = None) -> bytes:
+    """The caller's own body with the upstream's model name, and usage asked for whether the caller did or not.
+
+    `output_cap`: tokens the answer may have, where the caller has said nothing of it.
+    """
     fields = call.fields
+    if output_cap is not None:
+        fields = {name: value for name, value in fields.items() if name not in _CAPS}
+        fields[endpoint.cap_field] = Raw(b"%d" % output_cap)
     fields["model"] = Raw(endpoint.model_json)
     if call.is_stream:
         asked = fields.get("stream_options")
@@ -309,6 +349,7 @@ class _Asked(Struct):
 
 
 _decode_asked = msgspec.json.Decoder(list[_Asked]).decode
+_decode_tools = msgspec.json.Decoder(list[_Part] | None).decode
 
 
 def with_images(usage: Usage, call: Call, endpoint: Endpoint) -> Usage:

@@ -339,9 +339,10 @@ class Forward:
     def _answer_head(self, content_type: bytes = b"", *, is_known: bool = True) -> bytes:
         """All but the framing line. `is_known`: which endpoint it will be."""
         exchange, id = self._exchange, self._exchange.id.encode()
-        return b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nx-generation-id: %b\r\n%b%bx-kilo-overhead-us: %d\r\n" % (
+        capped = b"" if exchange.output_cap is None else b"x-kilo-max-tokens: %d\r\n" % exchange.output_cap
+        return b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nx-generation-id: %b\r\n%b%b%bx-kilo-overhead-us: %d\r\n" % (
             content_type or self._head.content_type, id, self._client.head_lines or b"x-request-id: %b\r\n" % id,
-            self._endpoint.answer_head if is_known else b"", exchange.overhead_us,
+            self._endpoint.answer_head if is_known else b"", capped, exchange.overhead_us,
         )  # fmt: skip
 
     def _fail(self, error: GatewayError) -> None:

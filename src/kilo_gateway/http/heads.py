@@ -5,25 +5,30 @@ A client sends the same names in the same spelling every time, so the names them
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 
 from msgspec import Struct
 
 from kilo_gateway.catalog.snapshot import names_nobody
+from kilo_gateway.core import money
 from kilo_gateway.core.brand import HOP_HEADER
 from kilo_gateway.core.errors import BadRequest
+from kilo_gateway.core.money import Nanos
 from kilo_gateway.core.ports import CallerDialect
 
 AGAIN = b" "  # behind the name of a header that came again: no name that arrives has one
-SINGLE = frozenset({b"host", b"authorization", b"x-api-key"})
+SINGLE = frozenset({b"host", b"authorization", b"x-api-key", b"x-kilo-max-cost-usd"})
+MAX_COST = b"x-kilo-max-cost-usd"
 FORWARDED = b"x-forwarded-for"  # may come in several lines, which count as one
 _CREDENTIALS = (b"authorization", b"x-api-key")
 _NOTABLE = frozenset(
-    {b"expect", b"upgrade", b"content-encoding", b"x-request-id", b"origin", FORWARDED, HOP_HEADER.encode(),
+    {b"expect", b"upgrade", b"content-encoding", b"x-request-id", b"origin", MAX_COST, FORWARDED, HOP_HEADER.encode(),
      b"transfer-encoding", AGAIN}
 )  # fmt: skip
 _MAX_LAYOUTS = 1_000
 _MAX_KNOWN_BYTES = 4 * 1024
 _LENGTH = re.compile(rb"\r\ncontent-length: ([0-9]{1,8})\r\n", re.IGNORECASE).search
+_is_amount = re.compile(rb"[0-9]{1,9}(\.[0-9]{1,18})?").fullmatch
 _SANE_ID = re.compile(rb"[\w.:/+=-]{1,128}").fullmatch
 
 
@@ -114,6 +119,13 @@ def check_coding(coding: bytes, version: str) -> None:
 def credential_of(headers: Mapping[bytes, bytes], layout: Layout) -> bytes:
     first = headers.get(layout.credential, b"")
     return headers[layout.other_credential] if layout.other_credential and names_nobody(first) else first
+
+
+def ceiling(value: bytes) -> Nanos:
+    """Of the header MAX_COST."""
+    if not _is_amount(value):
+        raise BadRequest(f"{MAX_COST.decode()} must be a plain number of US dollars, 0 or more.")
+    return money.ceiling_of_usd(Decimal(value.decode()))
 
 
 def sane_id(value: bytes) -> bool:

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from kilo_gateway.core.errors import HeadersTooLarge, Refusal, TooLarge, UriTooLong
 from kilo_gateway.core.exchange import Caller
+from kilo_gateway.core.money import Nanos
 from kilo_gateway.core.ports import CallerDialect
 from kilo_gateway.http.heads import Doubtful
 
@@ -35,6 +36,7 @@ class Request(Struct):
     encoding: bytes = b""
     forwarded: bytes = b""  # whom it came from, as proxies say
     hops: bytes = b""
+    ceiling: Nanos | None = None  # what it may cost at most
     expects: bool = False
     keeps_alive: bool = True
     is_chunking: bool = True

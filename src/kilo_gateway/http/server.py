@@ -318,6 +318,8 @@ class ClientConnection(asyncio.Protocol):
         if (hops := value.get(HOP_HEADER.encode(), b"")) and self._gateway.hop in (hop.strip() for hop in hops.split(b",")):
             raise LoopDetected("This request has been here before: an upstream leads back to this gateway.")
         request.hops = hops[:1024]
+        if heads.MAX_COST in value:
+            request.ceiling = heads.ceiling(value[heads.MAX_COST])
 
     def _find(self, request: Request) -> None:
         """Paths that are spelled oddly, or are not inference."""
@@ -362,7 +364,7 @@ class ClientConnection(asyncio.Protocol):
     def _forward(self, request: Request, caller: Caller, dialect: CallerDialect, body: bytes) -> None:
         gateway = self._gateway
         try:
-            exchange = gateway.pipeline.begin(caller, dialect, body)
+            exchange = gateway.pipeline.begin(caller, dialect, body, request.ceiling)
         except Refusal as error:
             self._refuse(error)
             return

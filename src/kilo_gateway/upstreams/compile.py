@@ -14,6 +14,7 @@ LOCAL_CURE = (
     "It is a small demo model. Configure a real one: set a provider's key such as OPENAI_API_KEY, or declare [[upstreams]]."
 )
 DIALECTS = ("openai-chat", "anthropic-messages", "gemini")
+CAP_FIELDS = ("max_tokens", "max_completion_tokens")
 PATHS = {"openai-chat": "/chat/completions"}  # of the dialects that are spoken
 
 
@@ -49,7 +50,7 @@ def endpoint_of(upstream: UpstreamSettings, id: str, place: Place, hop: str) -> 
     is_cost_reported = upstream.is_cost_reported and not upstream.is_free
     return _endpoint(
         upstream.name, upstream.origin, upstream.dialect, upstream.path + PATHS[upstream.dialect], id, place,
-        upstream.api_key.reveal(), hop, upstream.patience, is_cost_reported=is_cost_reported,
+        upstream.api_key.reveal(), hop, upstream.patience, is_cost_reported=is_cost_reported, cap_field=upstream.cap_field,
     )  # fmt: skip
 
 
@@ -76,7 +77,7 @@ def _local_endpoint(settings: Settings, entry: Entry, place: Place, key: str) ->
 
 def _endpoint(
     provider: str, origin: Origin, dialect: str, path: str, id: str, place: Place, credential: str, hop: str,
-    patience: Patience, *, is_cost_reported: bool = False, is_demo: bool = False,
+    patience: Patience, *, is_cost_reported: bool = False, is_demo: bool = False, cap_field: str = CAP_FIELDS[0],
 ) -> Endpoint:  # fmt: skip
     head = request_head(origin, path, credential, hop) + b"Content-Type: application/json\r\nContent-Length: "
     label = provider + (" (demo model)" if is_demo else "")
@@ -84,7 +85,7 @@ def _endpoint(
         provider, id, origin, dialect, msgspec.json.encode(place.upstream_id), head,
         f"x-kilo-provider: {_plain(provider)}\r\nx-kilo-model: {_plain(id)}\r\n".encode(),
         msgspec.json.encode(label), msgspec.json.encode(id), place.facts.price, patience, place.facts.context,
-        is_cost_reported, is_demo, LOCAL_CURE if is_demo else "",
+        is_cost_reported, is_demo, LOCAL_CURE if is_demo else "", place.facts.max_output, cap_field,
     )  # fmt: skip
 
 

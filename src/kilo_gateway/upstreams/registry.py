@@ -18,6 +18,7 @@ class Provider(Struct, frozen=True, forbid_unknown_fields=True):
     public_models: bool = False
     cost: bool = False
     prices: str = ""
+    cap_field: str = "max_tokens"
 
 
 def providers() -> dict[str, Provider]:

@@ -31,6 +31,8 @@ def exchange(settled: Settled, state: State = HELD, endpoints: int = 2) -> Excha
     order = [endpoint(str(n)) for n in range(endpoints)]
     call = Call("openai-chat", "m", True, 400, {})
     made = Exchange("gen-1", Caller(Key("k", "k", "member"), Counter()), call, Decision("m", "m", order), 0, 0.0, 0, settled)
+    if state is not HELD:
+        made.next_endpoint()
     made.state = state
     return made
 
@@ -54,7 +56,7 @@ def test_whatever_happens_in_whatever_order_it_is_settled_at_most_once(steps: li
             one.next_endpoint()
         elif step == "fail" and one.attempts and one.state in states.values():
             one.attempt_failed(Unreachable("no"))
-        elif step in states and one.state in (HELD, *states.values()):
+        elif step in states and one.attempts and one.state in (HELD, *states.values()):
             one.state = states[step]
         elif step in OUTCOMES:
             one.close(step)

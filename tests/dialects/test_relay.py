@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
+from msgspec.structs import replace
 from tests.streams import DONE, FINISH, STREAMS, Stream, content, usage
 
 from kilo_gateway.core.errors import BadAnswer, Truncated, UpstreamError
@@ -240,6 +241,49 @@ def test_who_leaves_before_the_end_is_booked_as_one_who_stays(told: str) -> None
     assert left.used() == stayed.used()
     assert left.used().completion_tokens in (9, 51)  # FINISH counts as an event
     assert stayed.cost == cost_of(left.used(), ENDPOINT, 0)
+
+
+def test_an_image_is_not_estimated_as_text_and_a_prompt_not_beyond_what_a_model_holds() -> None:
+    picture = b'[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,%b"}}]}]' % (b"iVBORw0K" * 500_000)
+    fields = {"messages": Raw(picture)}
+    assert Call("openai-chat", "m", True, len(picture), fields).estimated_prompt_tokens(ENDPOINT) < 1_100
+    long = Call("openai-chat", "m", True, 4_000_000, {"messages": Raw(b'["' + b"some words " * 360_000 + b'"]')})
+    assert long.estimated_prompt_tokens(ENDPOINT) == 1_000_000
+    assert long.estimated_prompt_tokens(replace(ENDPOINT, context=128_000)) == 128_000
+
+
+def test_an_event_that_came_whole_is_let_out_when_the_stream_is_cut() -> None:
+    counted = content("word", ',"usage":{"prompt_tokens":5,"completion_tokens":1}')
+    stream = RelayStream(CALL, ENDPOINT)
+    out = stream.feed(counted) + stream.feed(counted + counted[:20])
+    with pytest.raises(Truncated):
+        stream.finish()
+    assert out + stream.held() == counted * 2
+    assert stream.held() == b"" and stream.used().completion_tokens == 1
+
+
+HALVES = [r"\ud83d", r"\ude00", r"a\ud83d\\u", r"\\\ud83d", r"\ud83d\ud83d\ude00", r"\uD83D"]
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_half_a_character_is_relayed_as_it_came(half: str) -> None:
+    event = content("x").replace(b'"x"', b'"%b"' % half.encode())
+    sent = event + content("y") + FINISH + usage(7, 3) + DONE
+    out, failure = relayed([sent])
+    assert failure == "" and out.startswith(event + content("y") + FINISH)
+    body = RelayBody(CALL, ENDPOINT)
+    body.feed(b'{"choices":[{"message":{"content":"%b"}}],"usage":{"prompt_tokens":5,"completion_tokens":1}}' % half.encode())
+    assert json.loads(body.finish())["usage"]["completion_tokens"] == 1
+
+
+def test_an_error_inside_an_answer_says_nothing_of_our_credential() -> None:
+    endpoint = replace(ENDPOINT, head=b"POST / HTTP/1.1\r\nAuthorization: Bearer sk-secret-1\r\n")
+    for code, message in ((401, "bad key sk-secret-1"), (500, "key sk-secret-1 is slow"), ("sk-secret-1", "no")):
+        body = RelayBody(CALL, endpoint)
+        body.feed(json.dumps({"error": {"code": code, "type": "sk-secret-1", "message": message}}).encode())
+        with pytest.raises(UpstreamError) as caught:
+            body.finish()
+        assert "sk-secret" not in f"{caught.value} {caught.value.code} {caught.value.metadata}"
 
 
 def test_a_json_answer_has_a_bound() -> None:

@@ -131,6 +131,7 @@ def test_a_caller_who_never_reads_is_cut_off(run: Run) -> None:
         caller.send(STREAMING)
         await flood.comes_to_rest()
         bench.pass_time(61)
+        bench.pass_time(61)
         [booked] = await bench.settled()
         assert booked.outcome == "client_gone"
         assert bench.gateway.deadlines.count() == 0
@@ -201,5 +202,45 @@ def test_a_caller_who_leaves_while_requests_wait_leaves_nothing_behind(run: Run)
         assert len(await bench.settled()) == 1
         await bench.until(lambda: bench.gateway.deadlines.count() == 0)
         assert bench.first.connections == 1
+
+    run(test)
+
+
+def test_a_caller_who_reads_slowly_gets_a_finished_answer_to_its_end(run: Run) -> None:
+    async def test(bench: Bench) -> None:
+        bench.first.scripts = [says(json_answer(b'{"id":"x","choices":[],"text":"%b"}' % (b"y" * 30_000_000)))]
+        caller = await bench.send(request())
+        reader, got = caller.reader, 0
+        await bench.settled()
+        while got < 30_000_000:
+            got += len(await reader.readexactly(min(2_000_000, 30_000_000 - got)))
+            await asyncio.sleep(0.05)  # what was read makes room for more
+            bench.pass_time(76)
+
+    run(test)
+
+
+def test_more_than_may_wait_behind_a_request_is_refused_and_a_caller_who_leaves_is_noticed(run: Run) -> None:
+    async def test(bench: Bench) -> None:
+        bench.first.scripts = [silent]
+        caller = await bench.send(request(asking(model="mock/one")))
+        await bench.asked(bench.first)
+        caller.send(request(asking(padding="x" * 5_000_000)), b"and more")
+        await asyncio.sleep(0.1)
+        caller.hang_up()
+        await asyncio.wait_for(bench.first.hung_up.wait(), 2)
+
+    run(test)
+
+
+def test_a_caller_who_waits_to_be_asked_for_his_body_is_asked_when_his_turn_comes(run: Run) -> None:
+    async def test(bench: Bench) -> None:
+        body = asking()
+        caller = await bench.send(request())
+        caller.send(request(body, b"Expect: 100-continue\r\n").removesuffix(body))
+        assert (await caller.answer()).status == 200
+        await caller.until(b"HTTP/1.1 100 Continue\r\n\r\n")
+        caller.send(body)
+        assert (await caller.answer()).status == 200
 
     run(test)

@@ -1,5 +1,6 @@
 """Upstreams that fail: before the first payload another one answers; after it the caller gets one error chunk."""
 
+import asyncio
 import json
 
 import pytest
@@ -363,5 +364,76 @@ def test_after_the_end_of_a_stream_nothing_is_added(run: Run) -> None:
         bench.pass_time(61)
         answer_rest = await caller.until(b"0\r\n\r\n")
         assert b"error" not in answer_rest
+
+    run(test)
+
+
+def test_a_request_an_upstream_has_worked_on_is_not_sent_to_it_again(run: Run) -> None:
+    async def test(bench: Bench) -> None:
+        breaks_down = asyncio.Event()
+
+        async def late(peer: Peer) -> None:
+            await peer.request()
+            await peer.say(JSON)
+            await peer.request()
+            await breaks_down.wait()
+
+        bench.first.scripts = [late, says(JSON)]
+        await bench.call()
+        caller = await bench.send(request(asking("mock/one")))
+        await bench.asked(bench.first, 2)
+        bench.clock.now += 2
+        breaks_down.set()
+        assert (await caller.answer()).status == 502
+        assert len(bench.first.received) == 2
+
+    run(test)
+
+
+async def hasty(peer: Peer) -> None:
+    """Answers before it has taken the request, and reads no more of it."""
+    await peer.reader.readuntil(b"\r\n\r\n")
+    peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    await peer.say(json_answer(b'{"error":{"message":"too large"}}', b"413 Payload Too Large"))
+    await asyncio.Event().wait()
+
+
+def test_a_connection_with_an_unsent_request_is_not_used_again(run: Run) -> None:
+    async def test(bench: Bench) -> None:
+        bench.first.scripts = [hasty, says(JSON)]
+        assert (await bench.call(asking("mock/one", padding="x" * 20_000_000))).status == 413
+        assert (await bench.call(asking("mock/one"))).status == 200
+        assert bench.first.connections == 2
+
+    run(test)
+
+
+@pytest.mark.parametrize(("value", "told"), [(b"7", "7"), (b"Wed, 21 Oct 2026 07:28:00 GMT", "Wed, 21 Oct 2026 07:28:00 GMT"), (b"5\nSet-Cookie: a=b", None)])
+def test_what_an_upstream_says_of_waiting_is_no_way_into_our_head(run: Run, value: bytes, told: str | None) -> None:
+    async def test(bench: Bench) -> None:
+        refusal = json_answer(b'{"error":{"message":"no"}}', b"429 Too Many Requests", b"Retry-After: %b\r\n" % value)
+        bench.first.scripts = [says(refusal)]
+        answer = await bench.call(asking("mock/one"))
+        assert answer.status == 429 and "set-cookie" not in answer.headers
+        assert answer.headers.get("retry-after") in (told, "5")
+
+    run(test)
+
+
+def test_another_success_than_200_is_told_as_what_it_is(run: Run) -> None:
+    async def test(bench: Bench) -> None:
+        bench.first.scripts = [says(json_answer(b"{}", b"201 Created"))]
+        answer = await bench.call(asking("mock/one"))
+        assert answer.status == 502 and "201; 200 was expected" in answer.error()["message"]
+
+    run(test)
+
+
+def test_an_answer_with_an_endless_id_is_booked_and_ends(run: Run) -> None:
+    async def test(bench: Bench) -> None:
+        bench.first.scripts = [says(json_answer(b'{"id":"%b","choices":[],"usage":{"prompt_tokens":5,"completion_tokens":6}}' % (b"i" * 9_000_000)))]
+        assert (await bench.call(asking("mock/one"))).status == 200
+        [booked] = await bench.settled()
+        assert (booked.completion_tokens, len(booked.upstream_id)) == (6, 200)
 
     run(test)

@@ -328,3 +328,24 @@ def test_a_control_process_that_hangs_is_told_by_ready(new_node: NewNode) -> Non
     finally:
         os.kill(control, signal.SIGCONT)
     until(lambda: found.ask("GET", "/ready", key="")[1]["status"] == "ok")
+
+
+def test_a_gateway_that_drains_turns_new_callers_away_after_a_while(new_node: NewNode, chaos: Chaos) -> None:
+    slow = Slow()
+    chaos.scripts = [slow]
+    found = new_node("drain_s = 20").start()
+    caller = streaming(found)
+    found.signal(signal.SIGTERM)
+
+    def is_refused() -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", found.port), 2).close()
+        except ConnectionRefusedError:
+            return True
+        return False
+
+    until(is_refused, 10, found.said)
+    slow.may_finish.set()
+    assert rest_of(caller).endswith(b"0\r\n\r\n")
+    assert found.ended() == 0
+    chaos.scripts = [answers]

@@ -8,6 +8,7 @@ from kilo_gateway.core.errors import InvalidKey, ModelRetired, NotServed, Unknow
 from kilo_gateway.core.types import ANONYMOUS, Key, Model, SnapshotData
 
 _REMEMBERED_CREDENTIALS = 10_000
+_REMEMBERED_BYTES = 256  # of each
 _KEY = re.compile(rb"(?:bearer[ \t]+)?(?:https?://\S+?:)?(kilo_[0-9A-Za-z]{32})[ \t]*", re.IGNORECASE)
 _NO_MODEL = "No model is configured yet. Set a provider's key such as OPENAI_API_KEY, or declare [[upstreams]]."
 _NO_CREDENTIAL = frozenset({b"", b"bearer", b"bearer anonymous", b"anonymous"})
@@ -42,7 +43,7 @@ class Snapshot:
         key = self._seen.get(credential)
         if key is None:
             key = self._recognise(credential)
-            if len(self._seen) < _REMEMBERED_CREDENTIALS:
+            if len(self._seen) < _REMEMBERED_CREDENTIALS and len(credential) <= _REMEMBERED_BYTES:
                 self._seen[credential] = key
         return key
 

@@ -19,6 +19,7 @@ from kilo_gateway.core.price import Usage
 from kilo_gateway.core.types import Attempt, Call, Decision, Endpoint, Key, Outcome
 
 MAX_ATTEMPTS = 3
+NOTHING = Usage()  # no attempt came to anything
 
 
 class State(Enum):
@@ -87,8 +88,8 @@ class Exchange(Struct):
     def _usage(self) -> Usage:
         """What the upstream reported; else an estimate of what went out and came back; nothing if all attempts failed."""
         if self.state is HELD:
-            return Usage()
+            return NOTHING
         translator = self.translator
         if translator is None:
-            return Usage(self.call.estimated_prompt_tokens(), 0, is_estimated=True)
+            return Usage(self.call.estimated_prompt_tokens(self.attempts[-1].endpoint), 0, is_estimated=True)
         return translator.used()

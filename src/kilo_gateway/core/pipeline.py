@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 from kilo_gateway.core.brand import HOP_HEADER
 from kilo_gateway.core.errors import KeyRequired, UpstreamError
-from kilo_gateway.core.exchange import Caller, Exchange
+from kilo_gateway.core.exchange import NOTHING, Caller, Exchange
 from kilo_gateway.core.meters import Meters
 from kilo_gateway.core.money import Nanos
 from kilo_gateway.core.ports import CallerDialect, Dialects, Journal, Leases, Limits, Router, Snapshots
 from kilo_gateway.core.price import Usage, kinds
-from kilo_gateway.core.types import ANONYMOUS, Ended, Endpoint, Outcome, Progressed, Started
+from kilo_gateway.core.types import ANONYMOUS, MAX_CONTEXT, Ended, Endpoint, Outcome, Progressed, Started
 
 _HOP = b"\r\n%b: " % HOP_HEADER.encode()
 
@@ -69,7 +69,8 @@ class Pipeline:
         self.journal.append(
             Started(
                 exchange.id, exchange.at_ms, exchange.caller.key.id, endpoint.model, endpoint.provider,
-                exchange.call.size // 4, None if price is None else (price.input, price.output),
+                min(exchange.call.size // 4, endpoint.context or MAX_CONTEXT),
+                None if price is None else (price.input, price.output),
             )
         )  # fmt: skip
         head = endpoint.head
@@ -93,7 +94,7 @@ class Pipeline:
         attempts = exchange.attempts
         endpoint = attempts[-1].endpoint if attempts else exchange.decision.order[0]
         caller, translator = exchange.caller, exchange.translator
-        cost = translator.cost if translator is not None else None
+        cost = 0 if usage is NOTHING else translator.cost if translator is not None else None
         if cost is None:
             cost = cost_of(usage, endpoint, exchange.at_ms)
         self.leases.settle(caller.key, exchange.held, cost or 0)
@@ -113,6 +114,4 @@ def cost_of(usage: Usage, endpoint: Endpoint, at_ms: int) -> int | None:
     """Nano-USD; None where no price is known. A provider's own word on its charge wins where it is taken."""
     if usage.reported_cost is not None:
         return usage.reported_cost
-    if usage.prompt_tokens == usage.completion_tokens == 0:
-        return 0
     return None if endpoint.price is None else endpoint.price.of(usage, at_ms)

@@ -63,6 +63,9 @@ class Translator(Protocol):
     def finish(self) -> bytes:
         """What is still to be sent. Raises Truncated when the answer stopped before its own end."""
 
+    def held(self) -> bytes:
+        """What came whole and was kept back, when there will be no end to put it into."""
+
     def used(self) -> Usage:
         """By now: as it was told, else estimated."""
 

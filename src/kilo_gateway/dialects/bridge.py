@@ -1,20 +1,18 @@
 """Which dialect meets which. The only file that knows them all."""
 
+import re
+
 import msgspec
 
-from kilo_gateway.core.errors import BadAnswer, LoopDetected, UpstreamError, UpstreamRefused
+from kilo_gateway.core.errors import BadAnswer, LoopDetected, UpstreamError
 from kilo_gateway.core.ports import Translator
 from kilo_gateway.core.types import Call, Endpoint
 from kilo_gateway.dialects import openai_chat
 from kilo_gateway.dialects.openai_chat import Problem
 from kilo_gateway.dialects.relay import RelayBody, RelayStream
+from kilo_gateway.dialects.troubles import told_by
 
-_OWN_STANDING = {
-    401: "refused the gateway's credential",
-    402: "wants payment from the gateway's account",
-    403: "refused the gateway's credential",
-}
-_MAX_MESSAGE = 2_000
+_RETRY_AFTER = re.compile(r"[0-9A-Za-z ,:.+-]{1,64}").fullmatch
 _STREAM = b"text/event-stream"
 
 
@@ -43,18 +41,21 @@ class Bridge:
 
     def refused(self, endpoint: Endpoint, status: int, body: bytes, retry_after: str) -> UpstreamError:
         """An error answer of an upstream. What it says of our own credential is not the caller's to read."""
-        if status in _OWN_STANDING:
-            return UpstreamRefused(endpoint.provider, status, f"{endpoint.provider} {_OWN_STANDING[status]} ({status}).")
         if status < 400:
-            return BadAnswer(f"{endpoint.provider} answered {status}; redirects are never followed.")
+            cure = "redirects are never followed" if status >= 300 else "200 was expected"
+            return BadAnswer(f"{endpoint.provider} answered {status}; {cure}.")
         problem = _read_error(body, status)
-        message = problem.message[:_MAX_MESSAGE]
         if endpoint.is_demo and status == 400:
-            message = f"{message.rstrip('.')}. {endpoint.cure}"
-        refused = UpstreamRefused(endpoint.provider, status, message, code=problem.code, retry_after=retry_after)
+            problem = problem._replace(message=f"{problem.message.rstrip('.')}. {endpoint.cure}")
+        refused = told_by(endpoint, status, problem, _sane(retry_after))
         if (status, problem.code) == (LoopDetected.status, LoopDetected.code):
             refused.status = status  # another gateway that met itself: the caller is told so, however many are between
         return refused
+
+
+def _sane(retry_after: str) -> str:
+    """Seconds or a date; anything else is not passed on."""
+    return retry_after if _RETRY_AFTER(retry_after) else ""
 
 
 class _Unstreamed(RelayBody):
@@ -77,4 +78,4 @@ def _read_error(body: bytes, status: int) -> Problem:
     message = loose.get("message") or loose.get("detail")
     if not isinstance(message, str):
         message = body[:500].decode("utf-8", "replace").strip() or f"status {status}"
-    return Problem(message, "upstream_error")
+    return Problem(message, openai_chat.NO_CODE)

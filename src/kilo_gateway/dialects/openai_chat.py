@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 from msgspec.structs import replace
 
-from kilo_gateway.core import money, nesting
+from kilo_gateway.core import money, nesting, surrogates
 from kilo_gateway.core.errors import BadRequest, GatewayError
 from kilo_gateway.core.price import Usage
 from kilo_gateway.core.types import Call, Endpoint, Extent
@@ -21,6 +21,7 @@ NAME = "openai-chat"
 PATH = "/chat/completions"
 DONE = b"data: [DONE]\n\n"
 MAX_SEARCHES = 10**6
+MAX_ID = 200
 MAX_TOKENS = 10**9  # a count above this is nobody's usage
 
 _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -38,7 +39,7 @@ _ABSENT = Raw(b"null")
 _CAPS = ("max_completion_tokens", "max_tokens")
 _BOUNDED_PARTS = frozenset({"text", "refusal", "image_url", "input_audio"})  # audio travels in the body
 _NOTHING = (b"null", b"[]", b"{}", b"false")
-_NO_CODE = "upstream_error"
+NO_CODE = "upstream_error"
 _is_code = re.compile(r"[A-Za-z0-9_.:-]{1,64}").fullmatch
 
 
@@ -62,10 +63,10 @@ class ServerTools(Struct):
 class Counted(Struct):
     """A usage object, as far as it has to be read to book anything."""
 
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    total_tokens: int | None = None
-    cost: Decimal | None = None
+    prompt_tokens: int | float | None = None  # some send 25.0
+    completion_tokens: int | float | None = None
+    total_tokens: int | float | None = None
+    cost: Raw = _ABSENT  # whose money this is, and in what shape, its sender knows
 
 
 class Reported(Counted):
@@ -183,6 +184,8 @@ def decode_object(body: bytes) -> dict[str, Raw]:
     except msgspec.ValidationError as error:
         raise BadRequest("The body must be a JSON object.") from error
     except msgspec.MsgspecError as error:
+        if (whole := surrogates.mended(body)) is not None:
+            return decode_object(whole)
         raise BadRequest(f"The body is not JSON: {error}.") from error
     except RecursionError:
         is_deep = nesting.is_too_deep(body)
@@ -230,7 +233,7 @@ def read_event(data: bytes) -> Event | None:
     try:
         return _decode_event(data)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        return None
+        return read_event(whole) if (whole := surrogates.mended(data)) is not None else None
 
 
 def read_usage(raw: Raw, endpoint: Endpoint) -> Usage | None:
@@ -238,20 +241,36 @@ def read_usage(raw: Raw, endpoint: Endpoint) -> Usage | None:
     reported = _reported(raw)
     if reported is None or reported.prompt_tokens is None:
         return None
-    prompt, completion = reported.prompt_tokens, reported.completion_tokens
-    is_half = completion is None and reported.total_tokens is None
-    if completion is None:
-        completion = 0 if reported.total_tokens is None else reported.total_tokens - prompt
+    prompt, total = int(reported.prompt_tokens), int(reported.total_tokens or 0)
+    is_half = reported.completion_tokens is None and reported.total_tokens is None
+    if reported.completion_tokens is None:
+        completion = 0 if reported.total_tokens is None else total - prompt
+    else:
+        completion = int(reported.completion_tokens)
     if not (0 <= prompt <= MAX_TOKENS and 0 <= completion <= MAX_TOKENS):
         return None
-    cost = None
-    if endpoint.is_cost_reported and reported.cost is not None and 0 <= reported.cost < MAX_TOKENS:
-        cost = money.nanos_of_usd(reported.cost)
+    cost = _charged(reported.cost) if endpoint.is_cost_reported else None
     if is_half and cost is None:
         return Usage(prompt, 0, is_estimated=True)
     if type(reported) is not Reported:
         return Usage(prompt, completion, reported_cost=cost)
-    return _with_kinds(reported, prompt, completion, cost)
+    return _with_kinds(reported, prompt, completion + _beside(reported, total - prompt - completion), cost)
+
+
+def _beside(reported: Reported, left: int) -> int:
+    """Reasoning that is no part of the completion, as xAI counts; the total then says so. https://docs.x.ai/docs/guides/reasoning"""
+    made = reported.completion_tokens_details
+    reasoning = made.reasoning_tokens if made is not None else None
+    return left if reasoning is not None and 0 < left == reasoning <= MAX_TOKENS else 0
+
+
+def _charged(told: Raw) -> money.Nanos | None:
+    """None for what is no amount of dollars."""
+    try:
+        amount = _decode_amount(told)
+        return money.nanos_of_usd(amount) if amount is not None and amount < MAX_TOKENS else None
+    except (msgspec.MsgspecError, ValueError, ArithmeticError):
+        return None
 
 
 def _reported(raw: Raw) -> Counted | None:
@@ -302,9 +321,9 @@ def error_of(raw: Raw) -> Problem | None:
     try:
         error = _decode_error(raw)
     except msgspec.MsgspecError:
-        return Problem("the upstream reported an error that cannot be read", _NO_CODE)
+        return Problem("the upstream reported an error that cannot be read", NO_CODE)
     if isinstance(error, str):
-        return Problem(error, _NO_CODE)
+        return Problem(error, NO_CODE)
     message, number = error.message or "the upstream reported an error", str(error.code or "")
     if number.isdigit() and len(number) < 6:
         return Problem(message, _code(error.type), int(number))
@@ -313,7 +332,7 @@ def error_of(raw: Raw) -> Problem | None:
 
 def _code(*told: str | int | None) -> str:
     """The first that looks like one. Codes are logged: words of a prompt that an upstream quotes there must not be."""
-    return next((str(each) for each in told if each and _is_code(str(each))), _NO_CODE)
+    return next((str(each) for each in told if each and _is_code(str(each))), NO_CODE)
 
 
 def open_answer(data: bytes) -> dict[str, Raw] | None:
@@ -321,13 +340,13 @@ def open_answer(data: bytes) -> dict[str, Raw] | None:
     try:
         return _decode_fields(data)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        return None
+        return open_answer(whole) if (whole := surrogates.mended(data)) is not None else None
 
 
 def id_of(id: Raw) -> str:
-    """An answer's; some number theirs."""
+    """An answer's, cut to what is kept of it; some number theirs."""
     try:
-        return str(_decode_id(id))
+        return str(_decode_id(id))[:MAX_ID]
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return ""
 

@@ -15,6 +15,7 @@ from kilo_gateway.core.price import Usage
 from kilo_gateway.core.types import Call, Endpoint
 from kilo_gateway.dialects import openai_chat
 from kilo_gateway.dialects.openai_chat import Event, Problem
+from kilo_gateway.dialects.troubles import told_by
 
 EVENT_END = b"\n\n"
 MAX_EVENT_BYTES = 16 * 1024 * 1024
@@ -62,14 +63,17 @@ class RelayBody:
         self.upstream_id = openai_chat.id_of(fields["id"]) if "id" in fields else ""
         told = openai_chat.read_usage(fields["usage"], endpoint) if "usage" in fields else None
         if told is None or told.is_estimated:
-            told = _estimated(told, self._call, openai_chat.estimated_tokens(fields))
+            told = _estimated(told, self._call, endpoint, openai_chat.estimated_tokens(fields))
         self._usage = usage = openai_chat.with_images(told, self._call, endpoint)
         self.cost = cost = cost_of(usage, endpoint, self._call.at_ms)
         return openai_chat.stamped(fields, usage, cost, endpoint)
 
+    def held(self) -> bytes:
+        return b""
+
     def used(self) -> Usage:
         return self._usage or openai_chat.with_images(
-            _estimated(None, self._call, self.estimated_output_tokens()), self._call, self._endpoint
+            _estimated(None, self._call, self._endpoint, self.estimated_output_tokens()), self._call, self._endpoint
         )
 
     def estimated_output_tokens(self) -> int:
@@ -137,12 +141,15 @@ class RelayStream:
             raise Truncated(f"{self._endpoint.provider}'s stream stopped before its end.")
         return self._end(openai_chat.DONE)
 
+    def held(self) -> bytes:
+        return b"" if self.is_done or not self._has_payload else self._let_go()
+
     def used(self) -> Usage:
         usage = self._usage
         if usage is not None and self.is_done:
             return usage
         if usage is None or usage.is_estimated:
-            usage = _estimated(usage, self._call, self.estimated_output_tokens())
+            usage = _estimated(usage, self._call, self._endpoint, self.estimated_output_tokens())
         return openai_chat.with_images(usage, self._call, self._endpoint)
 
     def estimated_output_tokens(self) -> int:
@@ -293,9 +300,9 @@ class RelayStream:
         return any(choice.finish_reason for chunk in chunks if chunk is not None for choice in chunk.choices or ())
 
 
-def _estimated(told: Usage | None, call: Call, completion_tokens: int) -> Usage:
+def _estimated(told: Usage | None, call: Call, endpoint: Endpoint, completion_tokens: int) -> Usage:
     """`told`: usage that is silent on the completion, if any."""
-    prompt = call.estimated_prompt_tokens() if told is None else told.prompt_tokens
+    prompt = call.estimated_prompt_tokens(endpoint) if told is None else told.prompt_tokens
     return Usage(prompt, completion_tokens, is_estimated=True)
 
 
@@ -332,6 +339,6 @@ def _chunk_of(event: bytes) -> Event | None:
 def _reported(endpoint: Endpoint, problem: Problem) -> UpstreamRefused:
     """An error object inside an answer whose status was 200."""
     status = problem.status if problem.status is not None and 400 <= problem.status < 600 else 500
-    refused = UpstreamRefused(endpoint.provider, status, problem.message, code=problem.code)
+    refused = told_by(endpoint, status, problem)
     refused.is_retryable = True
     return refused

@@ -34,6 +34,7 @@ from kilo_gateway.http.wire import Head
 
 MAX_REFUSAL_BYTES = 64 * 1024
 BOOT_RETRY_S = 0.1
+STALE_S = 1.0  # an idle connection that was closed is told within a round trip; later, the upstream was at work
 REFUSAL_S = 5.0  # for the text of an upstream's error
 _COLON = ord(":")
 
@@ -48,6 +49,7 @@ class Client(Protocol):
 
     def write(self, data: bytes) -> None: ...
     def answered(self) -> None: ...
+    def is_taking(self) -> bool: ...
     def abort(self) -> None: ...
     def report(self, event: str, **facts: object) -> None: ...
 
@@ -56,7 +58,7 @@ class Forward:
     __slots__ = (
         "_boot_timer", "_client", "_comments", "_connection", "_dial", "_endpoint", "_exchange", "_feed",
         "_has_begun", "_has_head", "_head", "_head_lines", "_is_booting", "_is_chunking", "_is_gathering", "_is_paused",
-        "_is_pooled", "_phase", "_pipeline", "_pool", "_refusal", "_write",
+        "_is_pooled", "_phase", "_pipeline", "_pool", "_refusal", "_sent_at", "_write",
     )  # fmt: skip
 
     def __init__(self, exchange: Exchange, pipeline: Pipeline, pool: Pool, client: Client) -> None:
@@ -79,13 +81,14 @@ class Forward:
         self._feed: Callable[[bytes], bytes]
         self._head: Head
         self._refusal = self._head_lines = b""
+        self._sent_at = 0.0  # on a pooled connection
 
     # What the caller's side tells
 
     def abandon(self) -> None:
         """The caller is gone."""
         self._stop_waiting()
-        self._exchange.close("client_gone")
+        self._close("client_gone")
         if self._connection is not None:
             self._connection.abort()
 
@@ -121,7 +124,9 @@ class Forward:
     def silent(self, seconds: float) -> None:
         """Nothing has moved for too long: the upstream is silent, or the caller does not read."""
         if self._is_paused:
-            if seconds > self._endpoint.patience.idle_s:
+            if self._client.is_taking():
+                self._client.is_fresh = True
+            elif seconds > self._endpoint.patience.idle_s:
                 self._client.abort()
             return
         connection = self._connection
@@ -188,7 +193,7 @@ class Forward:
             self.on_lost(defect(error))
             return
         self._connection = None
-        exchange.close("ok")
+        self._close("ok")
         if self._has_head:
             self._write(self._framed(rest) + self._last_frame())
         else:
@@ -205,11 +210,13 @@ class Forward:
         if exchange.translator is not None and exchange.translator.is_done:
             self.on_end()  # the answer was whole; how its connection ends is nobody's business
             return
+        if self._has_begun and exchange.translator is not None:
+            error.before += exchange.translator.held()
         if error.before:
             self._relay_before(error)
         if self._has_begun:
             self._fail(error)
-        elif self._is_pooled and exchange.state is SENT and isinstance(error, Truncated):
+        elif self._is_pooled and exchange.state is SENT and isinstance(error, Truncated) and self._was_just_sent():
             self._connect()  # the upstream had closed the idle connection; it has not seen this request
         elif self._is_loading(error):
             self._wait(ANSWER)
@@ -256,6 +263,8 @@ class Forward:
         exchange.state = SENT
         self._refusal = b""
         self._wait(ANSWER)
+        if self._is_pooled:
+            self._sent_at = self._pipeline.clock()
         connection.send(self, head, body)
         if exchange.overhead_us < 0:
             exchange.overhead_us = int((self._pipeline.clock() - exchange.started) * 1e6)
@@ -288,6 +297,9 @@ class Forward:
             self._write(self._framed(out))
         else:
             self._begin(out)
+
+    def _was_just_sent(self) -> bool:
+        return self._pipeline.clock() - self._sent_at < STALE_S
 
     def _is_loading(self, error: UpstreamError) -> bool:
         """The local model is a child of our own that takes a moment to load; requests wait for it."""
@@ -353,7 +365,7 @@ class Forward:
         if exchange.state is ENDED:
             return
         upstream_id = exchange.translator.upstream_id if exchange.translator is not None else ""
-        exchange.close(outcome)
+        self._close(outcome)
         self._report("request.failed", error, outcome=outcome)
         if self._has_head:
             created = exchange.at_ms // 1000
@@ -364,6 +376,13 @@ class Forward:
             lines = b"x-generation-id: %b\r\n%b" % (id, self._client.head_lines or b"x-request-id: %b\r\n" % id)
             self._write(answers.refusal(error, lines))
         self._client.answered()
+
+    def _close(self, outcome: Outcome) -> None:
+        """Whatever goes wrong with the books, the caller is not left waiting; the journal's start is booked as recovered."""
+        try:
+            self._exchange.close(outcome)
+        except Exception as error:  # a door, and a defect of ours
+            self._report("request.not_booked", defect(error), outcome=outcome)
 
     def _report(self, event: str, error: GatewayError, **facts: object) -> None:
         if isinstance(error, Defect):

@@ -94,10 +94,7 @@ class Gateway:
             return peer
         found = peer
         for hop in reversed(forwarded.decode("latin-1").split(",")):
-            try:
-                found = str(ip_address(hop.strip()))
-            except ValueError:
-                return found
+            found = _address(hop.strip())
             if not self._is_proxy(found):
                 return found
         return found
@@ -108,3 +105,12 @@ class Gateway:
         except ValueError:
             return False
         return any(found in network for network in self.trusted_proxies)
+
+
+def _address(hop: str) -> str:
+    """Some proxies add the port. What cannot be read is nobody's address, least of all the proxy's own."""
+    bare = hop[1:].partition("]")[0] if hop.startswith("[") else hop.partition(":")[0] if hop.count(":") == 1 else hop
+    try:
+        return str(ip_address(bare))
+    except ValueError:
+        return "unknown"

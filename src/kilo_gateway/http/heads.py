@@ -16,13 +16,16 @@ from kilo_gateway.core.errors import BadRequest
 from kilo_gateway.core.money import Nanos
 from kilo_gateway.core.ports import CallerDialect
 
+HOP = HOP_HEADER.encode()
 AGAIN = b" "  # behind the name of a header that came again: no name that arrives has one
 SINGLE = frozenset({b"host", b"authorization", b"x-api-key", b"x-kilo-max-cost-usd"})
 MAX_COST = b"x-kilo-max-cost-usd"
-FORWARDED = b"x-forwarded-for"  # may come in several lines, which count as one
+FORWARDED = b"x-forwarded-for"
+JOINED = frozenset({FORWARDED, HOP})  # may come in several lines, which count as one
+JOINED_LENGTHS = frozenset(map(len, JOINED))
 _CREDENTIALS = (b"authorization", b"x-api-key")
 _NOTABLE = frozenset(
-    {b"expect", b"upgrade", b"content-encoding", b"x-request-id", b"origin", MAX_COST, FORWARDED, HOP_HEADER.encode(),
+    {b"expect", b"upgrade", b"content-encoding", b"x-request-id", b"origin", MAX_COST, FORWARDED, HOP,
      b"transfer-encoding", AGAIN}
 )  # fmt: skip
 _MAX_LAYOUTS = 1_000
@@ -35,7 +38,7 @@ _SANE_ID = re.compile(rb"[\w.:/+=-]{1,128}").fullmatch
 class Layout(Struct):
     """Names as spelled: of the headers with credentials, and of Content-Length; `notable`: in lower case -> as spelled.
 
-    AGAIN is notable where one of SINGLE, or FORWARDED, is there in two spellings.
+    AGAIN is notable where one of SINGLE or JOINED is there in two spellings.
     """
 
     credential: bytes
@@ -80,7 +83,7 @@ class Layouts(dict[tuple[bytes, ...], Layout]):
 
     def __missing__(self, names: tuple[bytes, ...]) -> Layout:
         layout = _layout(names)
-        if len(self) < _MAX_LAYOUTS:
+        if len(self) < _MAX_LAYOUTS and sum(map(len, names)) <= _MAX_KNOWN_BYTES:
             self[names] = layout
         return layout
 
@@ -136,7 +139,7 @@ def _layout(names: tuple[bytes, ...]) -> Layout:
     spelled: dict[bytes, bytes] = {}
     for name in names:
         plain = name.lower().removesuffix(AGAIN)
-        if spelled.setdefault(plain, name) is not name and (plain in SINGLE or plain == FORWARDED):
+        if spelled.setdefault(plain, name) is not name and (plain in SINGLE or plain in JOINED):
             spelled[AGAIN] = name
     credential, other, *_ = *(spelled[name] for name in _CREDENTIALS if name in spelled), b"", b""
     length = spelled.get(b"content-length", b"")

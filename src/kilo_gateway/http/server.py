@@ -7,17 +7,16 @@ ends is counted here (http/incoming.py), so that nothing of it is ever taken for
 """
 
 import asyncio
+import re
 from collections import deque
-from typing import Protocol, cast
+from typing import cast
 
 import httptools
 
-from kilo_gateway.core.brand import HOP_HEADER
 from kilo_gateway.core.errors import (
     BadRequest,
     GatewayError,
     HeadersTooLarge,
-    LoopDetected,
     MethodNotAllowed,
     Refusal,
     RequestTimedOut,
@@ -26,7 +25,8 @@ from kilo_gateway.core.errors import (
 )  # fmt: skip
 from kilo_gateway.core.exchange import Caller
 from kilo_gateway.core.ports import CallerDialect
-from kilo_gateway.http import answers, heads, incoming, paths, unpack
+from kilo_gateway.http import answers, heads, incoming, paths, seldom
+from kilo_gateway.http.active import Active
 from kilo_gateway.http.forward import Forward
 from kilo_gateway.http.gateway import Gateway
 from kilo_gateway.http.heads import Doubtful, KnownHead
@@ -42,32 +42,24 @@ from kilo_gateway.http.incoming import (
 )  # fmt: skip
 from kilo_gateway.http.passage import Passage
 from kilo_gateway.http.unpack import PATIENCE_S, Unpacking, UnsupportedEncoding
-from kilo_gateway.http.upstream import HIGH_WATER_BYTES
+from kilo_gateway.http.upstream import HIGH_WATER_BYTES, unsent_bytes
 
-MAX_WAITING_BYTES = 1024 * 1024  # of pipelined requests
+MAX_WAITING_BYTES = 4 * 1024 * 1024  # of pipelined requests
 WAITING_REQUEST_BYTES = 1024
 LINGER_S = 2.0  # what still comes after a refusal is read and dropped: a reset would overtake the answer
 BODY_SIGN_BYTES = 10 * 1024  # of a request body in `body_s` are a sign of life
+_MUCH = 1 << 62
+_KEY = re.compile(r"kilo_[0-9A-Za-z]+").sub
+_METHODS = "GET, HEAD, POST, OPTIONS"
 _INFERENCE_METHODS = "POST, OPTIONS"
 _BODY_IS_IGNORED = (b"GET", b"HEAD")
-
-
-class Active(Protocol):
-    """What works for the caller's current request."""
-
-    def abandon(self) -> None: ...
-    def pause(self) -> None: ...
-    def resume(self) -> None: ...
-    def progress(self) -> None: ...
-    def cut(self) -> None: ...
-    def silent(self, seconds: float) -> None: ...
 
 
 class ClientConnection(asyncio.Protocol):
     __slots__ = (
         "_active", "_body", "_gateway", "_head_bytes", "_headers", "_is_choked", "_is_in_head", "_is_looping",
-        "_is_over", "_known", "_last_bytes", "_line_ends", "_parser", "_request", "_served", "_transport", "_waiting",
-        "_waiting_bytes", "head_lines", "is_chunking", "is_fresh", "patience_s", "write",
+        "_is_over", "_known", "_last_bytes", "_line_ends", "_parser", "_request", "_served", "_transport", "_unsent",
+        "_waiting", "_waiting_bytes", "head_lines", "is_chunking", "is_fresh", "patience_s", "write",
     )  # fmt: skip
 
     _parser: httptools.HttpRequestParser  # of the head that comes in
@@ -78,6 +70,7 @@ class ClientConnection(asyncio.Protocol):
         self._waiting: deque[Request] = deque()
         self._is_choked = self._is_over = self._is_in_head = self._is_looping = False
         self._head_bytes = self._line_ends = self._waiting_bytes = 0
+        self._unsent = _MUCH  # bytes written that had not left when it was last asked
         self._last_bytes = b""  # of a head that is not whole: its end may have been cut
         self._known: KnownHead | None = None  # the last that was parsed, if it may come again
         self._body: IncomingBody | None = None  # the one that comes in
@@ -114,6 +107,7 @@ class ClientConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._is_choked = True
+        self._unsent = _MUCH
         if self._active is not None:
             self._active.pause()
 
@@ -163,6 +157,8 @@ class ClientConnection(asyncio.Protocol):
             pass  # an offer to speak something else (curl --http2), which need not be taken
         except httptools.HttpParserCallbackError as error:
             raise error.__context__ or error from None  # a defect of ours, not the caller's
+        except httptools.HttpParserInvalidMethodError:
+            self._refuse_and_close(MethodNotAllowed("This method is not served here.", _METHODS))
         except httptools.HttpParserError as error:
             self._refuse_and_close(BadRequest(f"This is not HTTP/1.1: {error}."))
         if self._is_in_head and self._head_bytes > MAX_HEAD_BYTES:
@@ -224,11 +220,12 @@ class ClientConnection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         headers = self._headers
-        if name not in headers and len(name) != len(heads.FORWARDED):
+        if name not in headers and len(name) not in heads.JOINED_LENGTHS:
             headers[name] = value
-        elif (plain := name.lower()) == heads.FORWARDED:
-            forwarded = headers[plain] + b"," + value if plain in headers else value
-            headers[plain] = self._request.forwarded = forwarded
+        elif (plain := name.lower()) in heads.JOINED:
+            headers[plain] = headers[plain] + b"," + value if plain in headers else value
+            if plain == heads.FORWARDED:
+                self._request.forwarded = headers[plain]
         elif name not in headers:
             headers[name] = value
         elif plain in heads.SINGLE:
@@ -285,14 +282,18 @@ class ClientConnection(asyncio.Protocol):
                 self._refuse_and_close(error)
         else:
             if request.expects and body is not None and self._active is None and not self._waiting:
-                self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                self._invite(request)
         return body
+
+    def _invite(self, request: Request) -> None:
+        request.expects = False
+        self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _look_into(self, request: Request, layout: heads.Layout, version: str) -> None:
         if version not in ("1.0", "1.1"):
             raise BadRequest(f"HTTP/{version} is not spoken here; use HTTP/1.1.")
         if layout.notable:
-            self._note(request, layout)
+            seldom.note(request, layout, self._headers, self._gateway)
         else:
             request.is_plain = version == "1.1"
         if not layout.has_host and version != "1.0":
@@ -301,25 +302,6 @@ class ClientConnection(asyncio.Protocol):
             self._find(request)
         if request.dialect is not None:
             request.caller = self._gateway.pipeline.enter(heads.credential_of(self._headers, layout))
-
-    def _note(self, request: Request, layout: heads.Layout) -> None:
-        """The headers that are seldom there."""
-        value = {name: self._headers[spelled] for name, spelled in layout.notable.items()}
-        if heads.AGAIN in value:
-            name = layout.notable[heads.AGAIN].decode("latin-1").strip()
-            raise Doubtful(f"The header {name} may be sent once only.")
-        request.expects = b"expect" in value
-        id = value.get(b"x-request-id", b"")
-        if heads.sane_id(id):
-            request.id = id
-            request.head_lines = b"x-request-id: %b\r\n" % id
-        request.head_lines += self._gateway.cors_lines(value.get(b"origin"))
-        request.encoding = unpack.known(value.get(b"content-encoding", b""))
-        if (hops := value.get(HOP_HEADER.encode(), b"")) and self._gateway.hop in (hop.strip() for hop in hops.split(b",")):
-            raise LoopDetected("This request has been here before: an upstream leads back to this gateway.")
-        request.hops = hops[:1024]
-        if heads.MAX_COST in value:
-            request.ceiling = heads.ceiling(value[heads.MAX_COST])
 
     def _find(self, request: Request) -> None:
         """Paths that are spelled oddly, or are not inference."""
@@ -405,11 +387,13 @@ class ClientConnection(asyncio.Protocol):
         self.answered()
 
     def _wait(self, request: Request) -> None:
-        """Reading goes on for a while: a pause would also hide that the caller has gone."""
+        """Reading goes on: a pause would hide that the caller has gone. So there is a bound on what may wait."""
         self._waiting.append(request)
         self._waiting_bytes += WAITING_REQUEST_BYTES + request.size
-        if self._waiting_bytes > MAX_WAITING_BYTES:
-            self._transport.pause_reading()
+        if self._waiting_bytes > MAX_WAITING_BYTES and not self._is_over:
+            self._request = request
+            self._waiting.pop()
+            self._refuse_and_close(TooLarge(f"More than {MAX_WAITING_BYTES} bytes wait behind a request that runs."))
 
     def _serve_next(self) -> None:
         if self._is_looping:  # an answer made at once leads back here: the loop goes on, it does not nest
@@ -419,8 +403,6 @@ class ClientConnection(asyncio.Protocol):
             request = self._waiting.popleft()
             if not self._waiting:
                 self._waiting_bytes = 0
-                if not self._is_over:
-                    self._transport.resume_reading()
             self._serve(request)
         self._is_looping = False
 
@@ -446,6 +428,7 @@ class ClientConnection(asyncio.Protocol):
 
     def answered(self) -> None:
         self._active = None
+        self._unsent = _MUCH
         self.is_fresh = True
         self.patience_s = self._gateway.times.idle_s
         if self._is_over and not self._waiting:
@@ -457,12 +440,21 @@ class ClientConnection(asyncio.Protocol):
             self._transport.close()
         elif self._waiting:
             self._serve_next()
+        elif self._body is not None and self._request.expects:
+            self._invite(self._request)
+
+    def is_taking(self) -> bool:
+        """Whether some of what was written has left since this was last asked, or since it began to wait."""
+        unsent = unsent_bytes(self._transport)
+        is_less = 0 < unsent < self._unsent
+        self._unsent = unsent
+        return is_less
 
     def abort(self) -> None:
         self._transport.abort()
 
     def report(self, event: str, **facts: object) -> None:
-        path = self._served.target.partition(b"?")[0][:200].decode("latin-1")
+        path = _KEY("kilo_...", self._served.target.partition(b"?")[0].decode("latin-1"))[:200]
         if self._served.id:
             facts["request"] = self._served.id.decode("latin-1")
         self._gateway.report(event, client=self._client_ip(), path=path, **facts)
@@ -476,8 +468,10 @@ class ClientConnection(asyncio.Protocol):
             self._active.silent(seconds)
         elif self._is_in_head or self._body is not None:
             self._refuse_and_close(RequestTimedOut("The request did not arrive in time."))
+        elif self.is_taking():
+            self.is_fresh = True
         else:
-            self._transport.abort()  # what it has not taken of the last answer by now it will not take
+            self._transport.abort()  # between requests; or what it has not taken of the last answer it will not take
 
     def close_if_idle(self) -> None:
         """The process drains: a connection that is between requests is of no more use."""

@@ -4,7 +4,11 @@ A connection carries one answer at a time to its receiver and knows nothing of r
 """
 
 import asyncio
+import fcntl
+import sys
+import termios
 from collections import defaultdict, deque
+from contextlib import suppress
 from typing import Protocol, cast
 
 from kilo_gateway.core.errors import Defect, Truncated, UpstreamError
@@ -144,7 +148,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _finish(self, receiver: Receiver) -> None:
         is_dirty = self._body is not None and self._body.is_dirty
-        keeps_alive = self._head is not None and self._head.keeps_alive and not is_dirty
+        keeps_alive = self._head is not None and self._head.keeps_alive and not is_dirty and not self.has_unsent()
         self._receiver = self._head = self._body = None
         if keeps_alive:
             if self._is_paused:
@@ -169,6 +173,17 @@ def defect(error: Exception) -> Defect:
     told = Defect("The gateway failed while it read the answer.")
     told.where = f"{type(error).__name__} at {where}"  # not in its own words, which may quote the answer
     return told
+
+
+def unsent_bytes(transport: asyncio.WriteTransport) -> int:
+    """Of what was written: in our buffer; and, while there is any, in the kernel's, as far as it tells."""
+    unsent = transport.get_write_buffer_size()
+    if not unsent:
+        return 0
+    with suppress(OSError):
+        queued = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+        unsent += int.from_bytes(queued, sys.byteorder)
+    return unsent
 
 
 class Dialer(Protocol):

@@ -84,7 +84,7 @@ def _whole(number: bytes) -> int:
 
 def header(lines: bytes, name: bytes) -> str:
     """A header's value, for those few that are read once in a while. `name` in lower case."""
-    found = re.search(rb"\r\n" + re.escape(name) + rb":[ \t]*([^\r]*)", lines, re.IGNORECASE)
+    found = re.search(rb"\r\n" + re.escape(name) + rb":[ \t]*([^\r\n]*)", lines, re.IGNORECASE)
     return found[1].decode("latin-1").strip() if found else ""
 
 

@@ -75,7 +75,7 @@ class _Worker:
         self._node.tell(f"worker {self._slot}")
         sweeper = loop.create_task(self._sweep_for_ever(parts))
         await self._signalled.wait()
-        await self._drain(parts, server)
+        await self._drain(parts, server, listener)
         talk.cancel()
         sweeper.cancel()
         parts.gateway.pool.close()
@@ -190,7 +190,7 @@ class _Worker:
         if self._signals > 1:
             self._cut.set()
 
-    async def _drain(self, parts: WorkerParts, server: asyncio.Server) -> None:
+    async def _drain(self, parts: WorkerParts, server: asyncio.Server, listener: socket.socket) -> None:
         gateway, wanted = parts.gateway, self._node.settings.server
         gateway.is_draining = True
         ends_at = time.monotonic() + wanted.drain_s
@@ -198,7 +198,10 @@ class _Worker:
         while not self._cut.is_set():
             now = time.monotonic()
             if now >= listens_until:
-                server.close()
+                if server.is_serving():
+                    with suppress(OSError):  # the supervisor has it too: closing alone would leave callers in its queue
+                        listener.shutdown(socket.SHUT_RDWR)
+                    server.close()
                 gateway.close_idle()
                 if gateway.deadlines.count() == 0 or now >= ends_at:
                     break

@@ -1,0 +1,26 @@
+"""What an upstream says went wrong, made fit for a caller: nothing of the gateway's own credential is in it."""
+
+import re
+
+from kilo_gateway.core.errors import UpstreamRefused
+from kilo_gateway.core.types import Endpoint
+from kilo_gateway.dialects.openai_chat import NO_CODE, Problem
+
+_OWN_STANDING = {
+    401: "refused the gateway's credential",
+    402: "wants payment from the gateway's account",
+    403: "refused the gateway's credential",
+}
+_MAX_MESSAGE = 2_000
+_credentials = re.compile(rb"\r\n(?:authorization: bearer|x-api-key:|x-goog-api-key:) ([^\r]{4,})", re.IGNORECASE).findall
+
+
+def told_by(endpoint: Endpoint, status: int, problem: Problem, retry_after: str = "") -> UpstreamRefused:
+    """`status`: of the answer, or inside it."""
+    if status in _OWN_STANDING:
+        return UpstreamRefused(endpoint.provider, status, f"{endpoint.provider} {_OWN_STANDING[status]} ({status}).")
+    message, code = problem.message, problem.code
+    for credential in _credentials(endpoint.head):
+        secret = credential.decode("latin-1")
+        message, code = message.replace(secret, "(a key)"), NO_CODE if secret in code else code
+    return UpstreamRefused(endpoint.provider, status, message[:_MAX_MESSAGE], code=code, retry_after=retry_after)

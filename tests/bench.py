@@ -207,17 +207,18 @@ class Bench:
         models = (
             Model("mock/model", (self._endpoint("one", first), self._endpoint("two", second))),
             Model("mock/one", (self._endpoint("one", first, "mock/one"),)),
-            Model("mock/open", (self._endpoint("one", first, "mock/open"),), is_open=True),
+            Model("mock/open", (self._endpoint("two", second, "mock/open"), self._endpoint("one", first, "mock/open", is_open=True))),
             Model("mock/free", (self._endpoint("one", first, "mock/free", price=None),)),
             Model("mock/charged", (self._endpoint("one", first, "mock/charged", is_cost_reported=True),)),
             Model("mock/demo", (self._demo(),)),
         )
         keys = ((digest(PEPPER, KEY), Key("k1", "test", "member")),)
-        routes = {"kilo/auto": "mock/model"}
+        routes = {"kilo/auto": models[0]}
         return SnapshotData(1, "bench", keys, models if self.wishes.has_models else (), routes)
 
     def _endpoint(
-        self, name: str, port: int, model: str = "mock/model", *, price: Price | None = PRICE, is_cost_reported: bool = False
+        self, name: str, port: int, model: str = "mock/model", *, price: Price | None = PRICE, is_cost_reported: bool = False,
+        is_open: bool = False,
     ) -> Endpoint:  # fmt: skip
         host = "localhost" if self.wishes.is_tls else "127.0.0.1"
         upstream = UpstreamSettings(
@@ -225,13 +226,13 @@ class Bench:
             self.wishes.patience, "", is_cost_reported, "test",
         )  # fmt: skip
         card = merge([Said(Facts(price=price), FactOrigin("test", 0))])
-        return endpoint_of(upstream, model, Place(name, "upstreams-own-name", card), HOP)
+        return endpoint_of(upstream, model, Place(name, "upstreams-own-name", card, is_open=is_open), HOP)
 
     def _demo(self) -> Endpoint:
         plain = self._endpoint("local", 1, "mock/demo")
         facts = {name: getattr(plain, name) for name in plain.__struct_fields__}
         origin = Origin("local", 80, unix_path=str(self.demo_socket))
-        return Endpoint(**(facts | {"origin": origin, "is_demo": True, "cure": "Configure a real one."}))
+        return Endpoint(**(facts | {"origin": origin, "is_demo": True, "is_local": True, "cure": "Configure a real one."}))
 
 
 def _server_tls(wishes: Wishes) -> ssl.SSLContext:

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from kilo_gateway.catalog.files import read_snapshot, snapshot_bytes, snapshot_of, write_privately
 from kilo_gateway.catalog.snapshot import Snapshot, digest
@@ -19,11 +20,11 @@ TEXT = "kilo_" + "aB3" * 10 + "zz"
 KEY = Key("k1", "alice", "member")
 
 
-def data(*models: Model, routes: dict[str, str] | None = None) -> SnapshotData:
+def data(*models: Model, routes: dict[str, Model] | None = None) -> SnapshotData:
     return SnapshotData(7, "f", ((digest(PEPPER, TEXT.encode()), KEY),), models, routes or {})
 
 
-def snapshot(*models: Model, routes: dict[str, str] | None = None) -> Snapshot:
+def snapshot(*models: Model, routes: dict[str, Model] | None = None) -> Snapshot:
     return Snapshot(data(*models, routes=routes), PEPPER)
 
 
@@ -44,7 +45,7 @@ def test_a_key_of_another_installation_is_refused() -> None:
 
 
 def test_who_has_no_key_is_nobody_where_a_model_is_open() -> None:
-    assert snapshot(Model("m", (), is_open=True)).authenticate(b"") is ANONYMOUS
+    assert snapshot(Model("m", (PAID, replace(GIFT, is_open=True)))).authenticate(b"") is ANONYMOUS
     with pytest.raises(InvalidKey):
         snapshot(Model("m", ())).authenticate(b"")
 
@@ -65,7 +66,7 @@ PAID, GIFT = endpoint("paid", Price(1, 1)), endpoint("gift", Price(0, 0))
 
 
 def test_auto_leads_to_the_model_it_is_routed_to() -> None:
-    found = snapshot(Model("m", (PAID,)), Model("kilo-auto/free", (), reason="nothing is free"), routes={"kilo/auto": "m"})
+    found = snapshot(Model("m", (PAID,)), Model("kilo-auto/free", (), reason="nothing is free"), routes={"kilo/auto": Model("m", (PAID,))})
     assert found.resolve("kilo/auto").id == found.resolve("kilocode/kilo/auto").id == "m"
 
 

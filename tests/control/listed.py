@@ -64,7 +64,8 @@ class Field:
         return UpstreamSettings(name, "openai-chat", origin, path, Secret(key), (), Patience(), "", False, "test", listing)
 
     def ids(self, upstream: str = "far") -> list[str]:
-        return [row.listed_id for row in self.lists.rows(upstream)]
+        found = self.lists.find(upstream)
+        return [row.listed_id for row in found.rows] if found is not None else []
 
     def heads(self) -> list[bytes]:
         return [received.head for received in self.chaos.received]

@@ -21,11 +21,11 @@ def catalogue(at: int = 5, **prices: Price | None) -> Catalogue:
 
 def test_new_gone_and_other_prices_are_told() -> None:
     changes = between(catalogue(a=CHEAP, b=CHEAP, c=None), catalogue(9, b=DEAR, c=None, d=CHEAP))
-    assert changes == Changes(9, ("d",), ("a",), (PriceChange("b", "up", CHEAP, DEAR),))
+    assert changes == {"up": Changes(9, ("d",), ("a",), (PriceChange("b", "up", CHEAP, DEAR),))}
 
 
 def test_a_price_that_becomes_known_is_a_change() -> None:
-    assert between(catalogue(a=None), catalogue(a=CHEAP)).price == (PriceChange("a", "up", None, CHEAP),)
+    assert between(catalogue(a=None), catalogue(a=CHEAP))["up"].price == (PriceChange("a", "up", None, CHEAP),)
 
 
 def test_nothing_has_changed_between_alike_ones() -> None:
@@ -36,7 +36,14 @@ def test_the_last_changes_outlive_a_restart_and_a_refresh_that_changes_nothing(t
     diary = Diary(tmp_path / "changes")
     diary.note(changes := between(catalogue(), catalogue(a=CHEAP)))
     diary.note(between(catalogue(a=CHEAP), catalogue(a=CHEAP)))
-    assert Diary(tmp_path / "changes").last == changes
+    assert Diary(tmp_path / "changes").last == changes["up"]
+
+
+def test_lists_that_come_one_after_the_other_are_told_together(tmp_path: Path) -> None:
+    diary = Diary(tmp_path / "changes")
+    for name, id in (("one", "a"), ("two", "b"), ("one", "c")):
+        diary.note({name: Changes(5, (id, "both"))})
+    assert diary.last == Changes(5, ("c", "both", "b"))
 
 
 def test_a_file_that_cannot_be_read_is_no_changes(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from tests.chaos import json_answer, running, says, silent
 from tests.control.listed import HOP, answers, new_pool
 from tests.upstreams.lists.rows import LM_STUDIO, OLLAMA, OPENROUTER, VLLM
 
-from kilo_gateway.control.local_servers import Found, find
+from kilo_gateway.control.local_servers import Found, Silent, find
 from kilo_gateway.core.types import Origin
 
 Pages = dict[str, object]
@@ -31,10 +31,11 @@ async def found_with(pages: Pages) -> list[Found]:
     pool = new_pool()
     async with running(answers(answer)) as chaos:
         try:
-            found = await find(pool, HOP, ollama_port=chaos.port, lm_studio_port=chaos.port, vllm_port=chaos.port)
+            seen = await find(pool, HOP, ollama_port=chaos.port, lm_studio_port=chaos.port, vllm_port=chaos.port)
         finally:
             pool.close()
-        assert all(each.origin == Origin("127.0.0.1", chaos.port, is_trusted=True) for each in found)
+        found = [each for each in seen if isinstance(each, Found)]
+        assert found == seen and all(each.origin == Origin("127.0.0.1", chaos.port, is_trusted=True) for each in found)
         return found
 
 
@@ -150,5 +151,33 @@ def test_no_credential_is_sent_and_the_gateway_says_that_it_is_one(in_loop: InLo
         await find(pool, HOP, ollama_port=chaos.port, lm_studio_port=0, vllm_port=0)
         head = chaos.received[0].head
         assert b"authorization" not in head.lower() and HOP.encode() in head
+
+    around(in_loop, test)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [(b"", "did not answer within 0.2 s"), (json_answer(b"no", b"500 Internal Server Error"), "status 500"), (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{", "")],
+)
+def test_one_that_is_known_and_in_trouble_is_silent_and_not_gone(in_loop: InLoop, answer: bytes, reason: str) -> None:
+    async def test(stack: AsyncExitStack) -> None:
+        pool = new_pool()
+        stack.callback(pool.close)
+        chaos = await stack.enter_async_context(running(says(answer, then="close") if answer else silent))
+        [found] = await find(pool, HOP, ["ollama"], ollama_port=chaos.port, lm_studio_port=0, vllm_port=0, limit_s=0.2)
+        assert isinstance(found, Silent) and reason in found.reason
+        assert await find(pool, HOP, ["vllm"], ollama_port=chaos.port, lm_studio_port=0, vllm_port=0, limit_s=0.2) == []
+
+    around(in_loop, test)
+
+
+def test_one_that_is_known_and_has_ended_or_given_way_is_gone(in_loop: InLoop) -> None:
+    async def test(stack: AsyncExitStack) -> None:
+        pool = new_pool()
+        stack.callback(pool.close)
+        other = await stack.enter_async_context(running(says(json_answer(b"{}", b"404 Not Found"))))
+        async with running(silent) as gone:
+            port = gone.port
+        assert await find(pool, HOP, ["ollama", "vllm"], ollama_port=port, lm_studio_port=0, vllm_port=other.port) == []
 
     around(in_loop, test)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kilo_gateway import config
 from kilo_gateway.catalog.catalogue import Catalogue
-from kilo_gateway.catalog.facts import Facts, Origin, Said, join, merge
+from kilo_gateway.catalog.facts import LISTED, Facts, Origin, Said, join, merge
 from kilo_gateway.catalog.overlay import load_overlay
 from kilo_gateway.catalog.prices import OPENROUTER, PriceBook, price_table
 from kilo_gateway.core.errors import UnknownModel
@@ -125,7 +125,7 @@ def test_configuration_is_believed_before_a_list_and_a_list_before_the_overlay_f
     entry = catalogue(served).entries["openai/gpt-4o"]
     assert (entry.facts.name, entry.facts.price, entry.facts.context) == ("Ours", ONE, 77)
     origins = entry.card.origins
-    assert (origins["name"].source, origins["context"]) == ("configuration", Origin("list of openai", LISTED_AT))
+    assert (origins["name"].source, origins["context"]) == ("configuration", Origin("list of openai", LISTED_AT, LISTED))
     assert origins["input_modalities"].source.startswith("overlay: ")
     assert entry.source == "configuration"
 
@@ -143,7 +143,7 @@ def test_the_price_of_another_seller_is_not_taken() -> None:
 
 def test_what_is_declared_free_costs_nothing_whatever_its_list_says() -> None:
     served = replace_upstream(listed("house", "m", price=ONE), is_free=True)
-    assert catalogue(served).entries["house/m"].is_free
+    assert catalogue(served).entries["house/m"].has_free
 
 
 def test_a_price_that_the_operator_wrote_stands_before_that() -> None:
@@ -203,6 +203,61 @@ def test_the_free_tier_leads_to_what_costs_nothing_or_nowhere() -> None:
     paid, gift = listed("one", "paid", price=ONE), listed("two", "gift", price=Price(0, 0))
     assert catalogue(paid, gift).entries["kilo-auto/free"].routes == ("two/gift",)
     assert "free" in catalogue(paid).entries["kilo-auto/free"].reason
+
+
+def test_the_free_tier_never_goes_through_a_place_that_is_paid_for() -> None:
+    found = catalogue(listed("one", "a/m", price=ONE), listed("two", "a/m", price=Price(0, 0)))
+    assert found.entries["kilo-auto/free"].through == ("two",)
+    unspoken = replace_upstream(listed("gem", "a/m", price=Price(0, 0)), dialect="gemini")
+    assert "free" in catalogue(listed("one", "a/m", price=ONE), unspoken).entries["kilo-auto/free"].reason
+    server = Served(upstream("lmstudio", is_free=True), (Row("a/m", Facts()),), LISTED_AT, is_found=True)
+    with_server = catalogue(listed("one", "a/m", price=ONE), server)
+    assert with_server.entries["kilo-auto/free"].reason
+    assert with_server.entries["kilo/auto"].through == ("one",)
+    assert catalogue(listed("one", "a/m", price=ONE), server, auto_default="a/m").entries["kilo/auto"].through == ("one", "lmstudio")
+
+
+def test_the_variant_of_a_default_holds() -> None:
+    found = catalogue(listed("one", "a/m", price=ONE), listed("two", "a/m", price=Price(0, 0)), auto_default="a/m:free")
+    assert (found.entries["kilo/auto"].routes, found.entries["kilo/auto"].through) == (("a/m",), ("two",))
+
+
+def test_auto_prefers_what_is_known_to_give_text() -> None:
+    found = catalogue(listed("openai", "omni-moderation-latest", "sora-2", "gpt-5"))
+    assert found.entries["kilo/auto"].routes == ("openai/gpt-5",)
+    assert catalogue(listed("house", "odd", "even")).entries["kilo/auto"].routes == ("house/odd",)
+
+
+def test_of_two_places_the_source_that_is_believed_more_tells_each_fact() -> None:
+    declared = ModelSettings("openai/gpt-4o", "mine", None, 222, False, name="Operator", max_output=5)
+    live = Served(upstream("router"), (Row("openai/gpt-4o", Facts(name="Live", context=111, max_output=7)),), LISTED_AT)
+    served = [listed("openai", "gpt-4o"), live]
+    entry = catalogue(*served, Served(upstream("cfg", declared))).entries["openai/gpt-4o"]
+    assert (entry.facts.name, entry.facts.context, entry.facts.max_output, entry.source) == ("Operator", 222, 5, "configuration")
+    assert catalogue(*served).entries["openai/gpt-4o"].facts.name == "Live"
+
+
+def test_the_latest_of_a_family_is_one_that_can_be_asked() -> None:
+    anthropic = replace_upstream(listed("anthropic", "claude-opus-5-5"), dialect="anthropic-messages")
+    found = catalogue(anthropic, listed("router", "anthropic/claude-opus-4.5"))
+    assert found.find("~anthropic/claude-opus-latest").id == "anthropic/claude-opus-4.5"
+
+
+def test_what_is_free_only_where_nobody_can_ask_is_not_free() -> None:
+    unspoken = replace_upstream(listed("gem", "a/m", price=Price(0, 0)), dialect="gemini")
+    with pytest.raises(UnknownModel, match="no endpoint that is free"):
+        catalogue(listed("one", "a/m", price=ONE), unspoken).find("a/m:free")
+
+
+def test_no_upstream_takes_the_name_of_the_router() -> None:
+    found = catalogue(listed("kilo", "auto", "bb"))
+    assert found.entries["kilo/auto"].routes == ("kilo/bb",)
+
+
+def test_a_key_is_needed_where_the_operator_has_not_opened_a_place() -> None:
+    opened = ModelSettings("o/open", "o/open", Price(0, 0), None, True)
+    entry = catalogue(listed("router", "o/open", price=TWO), Served(upstream("cfg", opened))).entries["o/open"]
+    assert [(place.upstream, place.is_open) for place in entry.places] == [("router", False), ("cfg", True)]
 
 
 def test_a_default_that_nobody_serves_is_told() -> None:

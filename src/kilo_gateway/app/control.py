@@ -1,11 +1,13 @@
 """The control process, composed. Also what a command composes when no gateway runs."""
 
 from collections.abc import Callable
+from functools import partial
 
 from kilo_gateway.app.worker import build_pool, wall_ms
 from kilo_gateway.catalog.files import DataDirectory
 from kilo_gateway.catalog.overlay import load_overlay
 from kilo_gateway.catalog.prices import OPENROUTER, PriceBook, price_table
+from kilo_gateway.control import local_servers
 from kilo_gateway.control.changes import Diary
 from kilo_gateway.control.discovery import Discovery
 from kilo_gateway.control.importer import Importer
@@ -58,9 +60,8 @@ async def build_service(
 
 
 def build_neighbours(service: Service, keyring: Keyring, report: Report, announce: Callable[[str], None]) -> Neighbours:
-    return Neighbours(
-        service.pool, keyring.hop, service.stock, service.lists, service.renewal, report, announce, wall_s
-    )  # fmt: skip
+    find = partial(local_servers.find, service.pool, keyring.hop)
+    return Neighbours(find, service.stock, service.lists, service.renewal, report, announce, wall_s)
 
 
 def wall_s() -> int:

@@ -18,22 +18,29 @@ class Place(Struct, frozen=True):
     upstream_id: str  # what it calls the model
     card: Card
     is_private: bool = False  # on this machine, or declared to cost nothing
+    is_spoken: bool = True  # requests can be sent to it
+    is_open: bool = False  # may be used without a key
 
     @property
     def facts(self) -> Facts:
         return self.card.facts
 
+    @property
+    def is_free(self) -> bool:
+        """Whether it can be asked and is known to cost nothing."""
+        return self.is_spoken and self.facts.price is not None and self.facts.price.is_free
+
 
 class Entry(Struct, frozen=True):
-    """A row of the catalogue. `card` joins those of its places, the first that knows a fact."""
+    """A row of the catalogue. `card` joins those of its places."""
 
     id: str
     source: Source
     card: Card
     places: tuple[Place, ...] = ()
-    is_open: bool = False  # may be used without a key
     is_demo: bool = False
     routes: tuple[str, ...] | None = None  # kilo/auto and its tiers: the models they choose from
+    through: tuple[str, ...] = ()  # of their places, the upstreams that may be used
     preferred: int | None = None  # place among those recommended, from 0
     reason: str = ""  # why it cannot be asked at the moment; empty when it can
 
@@ -42,9 +49,14 @@ class Entry(Struct, frozen=True):
         return self.card.facts
 
     @property
-    def is_free(self) -> bool:
-        """Whether some place is known to cost nothing."""
-        return any(place.facts.price is not None and place.facts.price.is_free for place in self.places)
+    def first(self) -> Place | None:
+        """The place that is asked first; what is told of it holds for most requests."""
+        return next((place for place in self.places if place.is_spoken), self.places[0] if self.places else None)
+
+    @property
+    def has_free(self) -> bool:
+        """Whether `:free` leads somewhere."""
+        return any(place.is_free for place in self.places)
 
 
 class Provider(Struct, frozen=True):
@@ -61,6 +73,14 @@ class Provider(Struct, frozen=True):
     retains_prompts: bool | None = None
 
 
+class Embeddings(Struct, frozen=True):
+    """`default`: an id. `thresholds`: below this similarity a search result is noise, by id."""
+
+    default: str = ""
+    thresholds: Mapping[str, float] = {}
+    aliases: Mapping[str, str] = {}
+
+
 class Catalogue(Struct, frozen=True):
     """`entries` in the order in which they are listed. `names` finds one by any of its names."""
 
@@ -69,7 +89,7 @@ class Catalogue(Struct, frozen=True):
     entries: Mapping[str, Entry]
     names: Names
     providers: tuple[Provider, ...] = ()
-    embedding_aliases: Mapping[str, str] = {}
+    embeddings: Embeddings = Embeddings()
 
     def find(self, name: str) -> Entry:
         """Raises UnknownModel."""

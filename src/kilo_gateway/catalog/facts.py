@@ -59,10 +59,14 @@ class Facts(Struct, frozen=True, kw_only=True):
 
 
 class Origin(Struct, frozen=True):
-    """Who said a fact, and when: Unix seconds, or 0 where it is always so."""
+    """Who said a fact, and when: Unix seconds, or 0 where it is always so. `rank`: among sources, the lower is believed."""
 
     source: str
     at: int
+    rank: int = 0
+
+
+CONFIGURED, LISTED, OVERLAY, BOOKED = range(4)
 
 
 class Said(Struct, frozen=True):
@@ -92,12 +96,12 @@ def merge(said: Iterable[Said]) -> Card:
 
 
 def join(cards: Iterable[Card]) -> Card:
-    """Of several places of one model: the first that knows a field."""
+    """Of several places of one model: for each field the source that is believed most, of equals the first place."""
     values: dict[str, object] = {}
     origins: dict[str, Origin] = {}
     for card in cards:
         for name, origin in card.origins.items():
-            if name not in values:
+            if name not in values or origin.rank < origins[name].rank:
                 values[name] = getattr(card.facts, name)
                 origins[name] = origin
     return Card(Facts(**values), origins)  # type: ignore[arg-type]  # as above

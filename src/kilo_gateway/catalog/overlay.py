@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import asdict, replace
 
 from kilo_gateway.catalog.catalogue import Provider
-from kilo_gateway.catalog.facts import Facts, Origin, Said
+from kilo_gateway.catalog.facts import OVERLAY, Facts, Origin, Said
 from kilo_gateway.catalog.names import VARIANTS
 from kilo_gateway.catalog.spelling import Rules, is_pattern, pattern, rule
 from kilo_gateway.core.price import Price
@@ -34,7 +34,7 @@ class Sourced(Struct, frozen=True, kw_only=True):
 
     def origin(self, of: str = "overlay") -> Origin:
         at = datetime(self.date.year, self.date.month, self.date.day, tzinfo=UTC)
-        return Origin(f"{of}: {self.source}" + (" (uncertain)" if self.uncertain else ""), int(at.timestamp()))
+        return Origin(f"{of}: {self.source}" + (" (uncertain)" if self.uncertain else ""), int(at.timestamp()), OVERLAY)
 
 
 class ModelRow(Sourced, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -28,9 +28,7 @@ class Snapshot:
         self._pepper = pepper
         self._keys = dict(data.keys)
         self._models = models = {model.id: model for model in data.models}
-        for id, target in data.routes.items():
-            if target in models:
-                models[id] = models[target]
+        models |= data.routes
         self._free = {model.id: free for model in data.models if (free := _free_part(model)) is not None}
         self.names = Names(models, data.aliases, data.successors, self._free, frozenset(data.known))
         self.has_models = any(model.endpoints for model in data.models)
@@ -82,7 +80,7 @@ def _free_part(model: Model) -> Model | None:
     endpoints = tuple(each for each in model.endpoints if each.price is not None and each.price.is_free)
     if len(endpoints) == len(model.endpoints):
         return model if endpoints else None
-    return Model(model.id, endpoints, model.is_open) if endpoints else None
+    return Model(model.id, endpoints) if endpoints else None
 
 
 class Snapshots:

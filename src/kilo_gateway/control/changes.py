@@ -1,6 +1,6 @@
 """What a refresh has changed: models that are new, gone, or have another price. Kept until the next change."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -32,34 +32,55 @@ class Changes(Struct, frozen=True):
         return bool(self.new or self.gone or self.price)
 
 
-def between(before: Catalogue, after: Catalogue) -> Changes:
-    """Rows of the bundle are always there and do not count."""
+def between(before: Catalogue, after: Catalogue) -> dict[str, Changes]:
+    """By the upstream whose list brought them. Rows of the bundle are always there and do not count."""
     old, new = _rows(before), _rows(after)
+    names = {place.upstream for entry in (*old.values(), *new.values()) for place in entry.places}
+    found = {name: _of_one(name, old, new, after.built_at) for name in sorted(names)}
+    return {name: changes for name, changes in found.items() if changes}
+
+
+def _of_one(upstream: str, old: Mapping[str, Entry], new: Mapping[str, Entry], at: int) -> Changes:
     prices = [
-        PriceChange(id, upstream, was, price)
+        PriceChange(id, upstream, was[upstream], now[upstream])
         for id, entry in new.items()
         if id in old
-        for upstream, price in _prices(entry).items()
-        if (was := _prices(old[id]).get(upstream, price)) != price
+        and upstream in (now := _prices(entry))
+        and upstream in (was := _prices(old[id]))
+        and was[upstream] != now[upstream]
     ]
-    added, removed = [id for id in new if id not in old], [id for id in old if id not in new]
-    return Changes(after.built_at, tuple(added), tuple(removed), tuple(prices))
+    added = [id for id, entry in new.items() if id not in old and upstream in _prices(entry)]
+    removed = [id for id, entry in old.items() if id not in new and upstream in _prices(entry)]
+    return Changes(at, tuple(added), tuple(removed), tuple(prices))
 
 
 class Diary:
-    """The last changes, in a file."""
+    """The last changes of each upstream's list, in a file: lists come one by one, and each is its own refresh."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            self.last = msgspec.msgpack.decode(path.read_bytes(), type=Changes)
+            self._of = msgspec.msgpack.decode(path.read_bytes(), type=dict[str, Changes])
         except (OSError, msgspec.MsgspecError):
-            self.last = Changes()
+            self._of = {}
 
-    def note(self, changes: Changes) -> None:
+    @property
+    def last(self) -> Changes:
+        """Of all of them together."""
+        told = self._of.values()
+        return Changes(
+            max((each.at for each in told), default=0), _once(each.new for each in told), _once(each.gone for each in told),
+            tuple(price for each in told for price in each.price),
+        )  # fmt: skip
+
+    def note(self, changes: Mapping[str, Changes]) -> None:
         if changes:
-            self.last = changes
-            write_privately(self._path, msgspec.msgpack.encode(changes))
+            self._of |= changes
+            write_privately(self._path, msgspec.msgpack.encode(self._of))
+
+
+def _once(ids: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(id for each in ids for id in each))
 
 
 def _rows(catalogue: Catalogue) -> Mapping[str, Entry]:

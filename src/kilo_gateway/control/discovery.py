@@ -11,7 +11,7 @@ from typing import cast
 from msgspec import Struct
 
 from kilo_gateway.control.fetch import get
-from kilo_gateway.control.lists import Discovered, Lists
+from kilo_gateway.control.lists import Discovered, Lists, place_of
 from kilo_gateway.core.errors import GatewayError
 from kilo_gateway.core.settings import UpstreamSettings
 from kilo_gateway.http.gateway import Report
@@ -19,7 +19,7 @@ from kilo_gateway.http.upstream import Pool
 from kilo_gateway.upstreams.compile import request_head
 from kilo_gateway.upstreams.lists import asking, kinds
 from kilo_gateway.upstreams.lists.listing import Kind, Listing, Row, joined
-from kilo_gateway.upstreams.registry import open_lists
+from kilo_gateway.upstreams.registry import models_queries, open_lists
 
 LIMIT_S = 5.0  # for all pages of a list together
 PERIOD_S = 600.0
@@ -56,6 +56,7 @@ class Discovery:
         self._period_s = period_s
         self._sleep = sleep
         self._open_lists = open_lists()
+        self._queries = models_queries()
 
     async def run(self, upstream: UpstreamSettings) -> None:
         """For ever, for one upstream."""
@@ -85,7 +86,7 @@ class Discovery:
                 "discovery.dropped", upstream=upstream.name, rows=listing.dropped, unpriced=listing.unpriced,
                 reasons=list(listing.notes[:_SHOWN_NOTES]),
             )  # fmt: skip
-        gone = _gone(present, listing.rows, _place(upstream))
+        gone = _gone(present, listing.rows, place_of(upstream))
         if gone and not force:
             return self._held_back(upstream, listing, gone, previous)
         await self._take(upstream, listing)
@@ -95,7 +96,7 @@ class Discovery:
         now = self._wall_s()
         self._lists.attempted(upstream.name, now, dropped=listing.dropped)
         try:
-            await self._lists.take(upstream.name, listing.rows, now, _place(upstream))
+            await self._lists.take(upstream.name, listing.rows, now, place_of(upstream))
         except OSError as error:  # it is in force, or will be told again with the next list
             self._say("discovery.not_kept", upstream=upstream.name, reason=str(error))
         self._say("discovery.done", upstream=upstream.name, models=len(listing.rows))
@@ -127,7 +128,8 @@ class Discovery:
     async def _read(self, upstream: UpstreamSettings) -> Listing:
         """Page by page. Raises UpstreamError."""
         kind = cast(Kind, upstream.listing)  # checked where it was configured
-        first = asking.first_path(kind, upstream.path)
+        query = self._queries.get(upstream.name) or self._queries.get(upstream.origin.host.lower(), "")
+        first = asking.first_path(kind, upstream.path, query if kind == "openai" else "")
         pages: list[Listing] = []
         path: str | None = first
         asked: set[str] = set()
@@ -161,8 +163,3 @@ def _gone(present: Discovered | None, rows: tuple[Row, ...], place: str) -> int:
         return 0
     gone = len({row.listed_id for row in present.rows} - {row.listed_id for row in rows})
     return gone if gone > len(present.rows) / 2 else 0
-
-
-def _place(upstream: UpstreamSettings) -> str:
-    origin = upstream.origin
-    return f"{upstream.listing} {origin.unix_path or origin.host}:{origin.port}{upstream.path}"

@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from kilo_gateway.catalog.files import write_privately
+from kilo_gateway.core.settings import UpstreamSettings
 from kilo_gateway.upstreams.lists.listing import Row
 
 
@@ -41,10 +42,6 @@ class Lists:
         self._untold: set[str] = set()
         self._writing = asyncio.Lock()
 
-    def rows(self, upstream: str) -> tuple[Row, ...]:
-        found = self._lists.get(upstream)
-        return found.rows if found is not None else ()
-
     def find(self, upstream: str) -> Discovered | None:
         return self._lists.get(upstream)
 
@@ -74,6 +71,12 @@ class Lists:
             self._untold.discard(upstream)
         async with self._writing:
             await asyncio.to_thread(write_privately, self._path, msgspec.msgpack.encode(self._lists))
+
+
+def place_of(upstream: UpstreamSettings) -> str:
+    """Where its list is, and how it is read: an upstream that was moved has another."""
+    origin = upstream.origin
+    return f"{upstream.listing} {origin.unix_path or origin.host}:{origin.port}{upstream.path}"
 
 
 def _read(path: Path) -> dict[str, Discovered]:

@@ -4,13 +4,13 @@ A server counts only when its answer shows which product it is: on these ports a
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Literal
 
 from msgspec import Raw, Struct
 
 from kilo_gateway.control.fetch import get
-from kilo_gateway.core.errors import BadAnswer, GatewayError
+from kilo_gateway.core.errors import BadAnswer, GatewayError, TimedOut, Truncated, UpstreamRefused
 from kilo_gateway.core.types import Origin
 from kilo_gateway.http.upstream import Pool
 from kilo_gateway.upstreams.compile import request_head
@@ -36,15 +36,25 @@ class Found(Struct, frozen=True):
     rows: tuple[Row, ...]
 
 
+class Silent(Struct, frozen=True):
+    """One that was there before."""
+
+    product: Product
+    reason: str
+
+
 async def find(
-    pool: Pool, hop: str, *, ollama_port: int = OLLAMA_PORT, lm_studio_port: int = LM_STUDIO_PORT,
-    vllm_port: int = VLLM_PORT, limit_s: float = LIMIT_S,
-) -> list[Found]:  # fmt: skip
-    """Those that are there, after `limit_s` at the latest. A port of 0 is not asked."""
+    pool: Pool, hop: str, known: Collection[str] = (), *, ollama_port: int = OLLAMA_PORT,
+    lm_studio_port: int = LM_STUDIO_PORT, vllm_port: int = VLLM_PORT, limit_s: float = LIMIT_S,
+) -> list[Found | Silent]:  # fmt: skip
+    """Those that are there, after `limit_s` at the latest. A port of 0 is not asked.
+
+    Of products that are `known` already, one that listens and gives no list is Silent: it may be busy.
+    """
     seen = await asyncio.gather(
-        _looked_at(_Server(pool, hop, ollama_port, limit_s), "ollama"),
-        _looked_at(_Server(pool, hop, lm_studio_port, limit_s), "lmstudio"),
-        _looked_at(_Server(pool, hop, vllm_port, limit_s), "vllm"),
+        _looked_at(_Server(pool, hop, ollama_port, limit_s), "ollama", known),
+        _looked_at(_Server(pool, hop, lm_studio_port, limit_s), "lmstudio", known),
+        _looked_at(_Server(pool, hop, vllm_port, limit_s), "vllm", known),
     )
     return [found for found in seen if found is not None]
 
@@ -61,7 +71,7 @@ class _Server:
         return await get(self._pool, self.origin, head, timeout_s=self.limit_s, limit=_MAX_BYTES)
 
 
-async def _looked_at(server: _Server, product: Product) -> Found | None:
+async def _looked_at(server: _Server, product: Product, known: Collection[str]) -> Found | Silent | None:
     if not server.origin.port:
         return None
     try:
@@ -73,9 +83,18 @@ async def _looked_at(server: _Server, product: Product) -> Found | None:
                     rows = await _lm_studio(server)
                 case "vllm":
                     rows = _rows("openai", await server.get("/v1/models"), _is_of_vllm)
-    except (GatewayError, TimeoutError):  # nobody, somebody else, or somebody slow
-        return None
+    except (GatewayError, TimeoutError) as error:  # nobody, somebody else, or somebody slow
+        if product not in known or not _is_passing(error):
+            return None
+        return Silent(product, str(error) or f"it did not answer within {server.limit_s:g} s")
     return Found(product, server.origin, "ollama" if product == "ollama" else "openai", "/v1", rows)
+
+
+def _is_passing(error: Exception) -> bool:
+    """Whether it may well be the same server, in trouble: not when nobody listens, or another product answers."""
+    if isinstance(error, UpstreamRefused):
+        return error.upstream_status >= 500
+    return isinstance(error, TimeoutError | TimedOut | Truncated)
 
 
 async def _ollama(server: _Server) -> tuple[Row, ...]:

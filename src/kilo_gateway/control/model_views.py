@@ -2,6 +2,7 @@
 
 from kilo_gateway.catalog.catalogue import Catalogue, Entry
 from kilo_gateway.control.listing.endpoints import endpoints_of
+from kilo_gateway.control.listing.prices import is_free as costs_nothing
 from kilo_gateway.control.listing.rows import row, with_origins
 from kilo_gateway.control.listing.traffic import Traffic
 from kilo_gateway.control.views import View
@@ -13,7 +14,8 @@ def listed(catalogue: Catalogue, traffic: Traffic, provider: str | None, *, is_f
     return [
         row(entry, catalogue) | {"tags": _tags(entry, default), "tokens_per_s": _speed(entry, traffic)}
         for entry in catalogue.entries.values()
-        if (provider is None or any(place.upstream == provider for place in entry.places)) and (entry.is_free or not is_free)
+        if provider is None or any(place.upstream == provider for place in entry.places)
+        if costs_nothing(entry) or not is_free
     ]
 
 
@@ -37,7 +39,7 @@ def _tags(entry: Entry, default: str) -> list[str]:
     tags = {
         "default": entry.id == default, "configured": entry.source == "configuration",
         "alias": entry.routes is not None or entry.facts.alias_target is not None,
-        "free": entry.is_free, "demo": entry.is_demo, "not served": bool(entry.reason),
+        "free": costs_nothing(entry), "demo": entry.is_demo, "not served": bool(entry.reason),
     }  # fmt: skip
     return [tag for tag, holds in tags.items() if holds]
 

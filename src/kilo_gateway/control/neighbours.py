@@ -1,29 +1,31 @@
 """Model servers on this machine, looked for at the start and with every refresh: upstreams that nobody had to configure."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection
 
-from kilo_gateway.control import local_servers
 from kilo_gateway.control.lists import Lists
-from kilo_gateway.control.local_servers import Found
+from kilo_gateway.control.local_servers import Found, Silent
 from kilo_gateway.control.renewal import Renewal
 from kilo_gateway.control.stock import Stock
 from kilo_gateway.core.secret import Secret
 from kilo_gateway.core.settings import UpstreamSettings
 from kilo_gateway.core.types import Patience
-from kilo_gateway.http.upstream import Pool
 from kilo_gateway.upstreams.registry import SERVERS
+
+Find = Callable[[Collection[str]], Awaitable[list[Found | Silent]]]
 
 
 class Neighbours:
-    """`say` is told in fields, `announce` in a sentence for whoever sits at the terminal."""
+    """`find` is given the products that are known. `say` is told in fields, `announce` in a sentence for whoever sits at the
+
+    terminal.
+    """
 
     def __init__(
-        self, pool: Pool, hop: str, stock: Stock, lists: Lists, renewal: Renewal, say: Callable[..., None],
+        self, find: Find, stock: Stock, lists: Lists, renewal: Renewal, say: Callable[..., None],
         announce: Callable[[str], None], wall_s: Callable[[], int],
     ) -> None:  # fmt: skip
-        self._pool = pool
-        self._hop = hop
+        self._find = find
         self._stock = stock
         self._lists = lists
         self._renewal = renewal
@@ -31,6 +33,7 @@ class Neighbours:
         self._announce = announce
         self._wall_s = wall_s
         self._announced: set[str] = set()
+        self._found: dict[str, Found] = {}
 
     async def run(self, period_s: float) -> None:
         """For ever."""
@@ -42,12 +45,19 @@ class Neighbours:
             await asyncio.sleep(period_s)
 
     async def look(self) -> None:
-        servers = await local_servers.find(self._pool, self._hop)
+        seen = await self._find(self._found)
+        for silent in (each for each in seen if isinstance(each, Silent)):
+            rows = len(self._found[silent.product].rows)
+            self._say("local_server.silent", product=silent.product, reason=silent.reason, models=rows)
+        servers = [self._found[each.product] if isinstance(each, Silent) else each for each in seen]
+        for gone in self._found.keys() - {each.product for each in servers}:
+            self._say("local_server.gone", product=gone, models=len(self._found[gone].rows))
+        self._found = {each.product: each for each in servers}
         is_changed = self._stock.find([_upstream(each) for each in servers])
-        for each in servers:
-            if self._stock.is_found(each.product):
-                await self._lists.take(each.product, each.rows, self._wall_s())
-                self._tell(each)
+        for server in servers:
+            if self._stock.is_found(server.product):
+                await self._lists.take(server.product, server.rows, self._wall_s())
+                self._tell(server)
         if is_changed:
             await self._renewal()
 

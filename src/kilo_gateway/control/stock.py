@@ -5,10 +5,14 @@ from collections.abc import Callable, Sequence
 
 from kilo_gateway.catalog.catalogue import Catalogue
 from kilo_gateway.control.changes import Diary, between
-from kilo_gateway.control.lists import Lists
+from kilo_gateway.control.lists import Lists, place_of
 from kilo_gateway.core.settings import Settings, UpstreamSettings
 from kilo_gateway.upstreams.assemble import Served, Sources, assemble
 from kilo_gateway.upstreams.demo import can_run
+from kilo_gateway.upstreams.lists.listing import Row
+
+_DAY_S = 86_400
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", "::"})
 
 
 class Stock:
@@ -34,13 +38,17 @@ class Stock:
     def find(self, servers: Sequence[UpstreamSettings]) -> bool:
         """Servers on this machine. Whether they are others than before."""
         taken = {each.name for each in self._settings.upstreams}
-        origins = {(each.origin.host, each.origin.port) for each in self._settings.upstreams}
-        kept = [each for each in servers if each.name not in taken and (each.origin.host, each.origin.port) not in origins]
+        origins = {_socket(each) for each in self._settings.upstreams}
+        kept = [each for each in servers if each.name not in taken and _socket(each) not in origins]
         before, self._found = self._found, tuple(kept)
         return before != self._found
 
     def is_found(self, name: str) -> bool:
         return any(each.name == name for each in self._found)
+
+    def is_outdated(self) -> bool:
+        """Whether a day has begun since it was assembled: prices begin and models retire on dates."""
+        return self.newest.built_at // _DAY_S != self._now_s() // _DAY_S
 
     def has_local_model(self) -> bool:
         local = self._settings.local
@@ -53,13 +61,24 @@ class Stock:
         self.diary.note(between(before, self.newest))
         return self.newest
 
+    def _listed(self, upstream: UpstreamSettings) -> tuple[tuple[Row, ...], int]:
+        """Its last good list, and when that was fetched. One that was fetched elsewhere, or is wanted no more, is none."""
+        found = self._lists.find(upstream.name)
+        if found is None:
+            return (), 0
+        is_its = self.is_found(upstream.name) or (upstream.discovers and found.place == place_of(upstream))
+        return (found.rows, found.fetched_at) if is_its else ((), 0)
+
     def _assemble(self) -> Catalogue:
         self._version += 1
-        status = self._lists.status()
         served = [
-            Served(each, self._lists.rows(each.name), status[each.name].fetched_at if each.name in status else 0,
-                   is_found=self.is_found(each.name))
-            for each in self.upstreams.values()
-        ]  # fmt: skip
+            Served(each, *self._listed(each), is_found=self.is_found(each.name)) for each in self.upstreams.values()
+        ]
         has_local, now_s = self.has_local_model(), self._now_s()
         return assemble(self._settings, served, self._sources, has_local=has_local, version=self._version, now_s=now_s)
+
+
+def _socket(upstream: UpstreamSettings) -> tuple[str, int]:
+    """This machine has several names."""
+    host = upstream.origin.host.lower()
+    return "127.0.0.1" if host in _LOOPBACK else host, upstream.origin.port

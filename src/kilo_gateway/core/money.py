@@ -27,10 +27,13 @@ def pico_per_token(usd_per_mtok: Decimal) -> Pico:
 
 
 def pico_of_usd(usd: Decimal) -> Pico:
-    """Of one token or unit, to the nearest pico-dollar, for some print quotients. Raises ValueError for what is no price."""
+    """Of one token or unit, to the nearest pico-dollar, for some print quotients; what costs something is never 0.
+
+    Raises ValueError for what is no price.
+    """
     if not usd.is_finite() or not 0 <= usd <= MAX_USD_PER_UNIT:
         raise ValueError(f"not a price: {usd}")
-    return int((usd * PICO_PER_USD).to_integral_value())
+    return max(int((usd * PICO_PER_USD).to_integral_value()), 1 if usd else 0)
 
 
 def nanos(pico: Pico) -> Nanos:

@@ -17,7 +17,7 @@ from kilo_gateway.core.meters import Meters
 from kilo_gateway.core.money import Nanos
 from kilo_gateway.core.ports import CallerDialect, Dialects, Journal, Leases, Limits, Router, Snapshots
 from kilo_gateway.core.price import Usage, kinds
-from kilo_gateway.core.types import ANONYMOUS, MAX_CONTEXT, Ended, Endpoint, Outcome, Progressed, Started
+from kilo_gateway.core.types import ANONYMOUS, MAX_CONTEXT, Ended, Endpoint, Model, Outcome, Progressed, Started
 
 _HOP = b"\r\n%b: " % HOP_HEADER.encode()
 
@@ -48,8 +48,8 @@ class Pipeline:
         call = dialect.open_body(body)
         call.at_ms = at_ms
         model = self.snapshots.current.resolve(call.model)
-        if caller.key is ANONYMOUS and not model.is_open:
-            raise KeyRequired(f"{model.id} needs a key: send 'Authorization: Bearer kilo_...'")
+        if caller.key is ANONYMOUS:
+            model = opened(model)
         decision = self.router.choose(call, model, now)
         if ceiling is not None:
             call.ceiling = ceiling if call.ceiling is None else min(ceiling, call.ceiling)
@@ -108,6 +108,14 @@ class Pipeline:
                 " ".join([attempt.endpoint.provider for attempt in attempts if attempt.is_down]), *kinds(usage),
             )
         )  # fmt: skip
+
+
+def opened(model: Model) -> Model:
+    """For a caller without a key: the endpoints that were opened to everybody, and no other."""
+    endpoints = tuple([endpoint for endpoint in model.endpoints if endpoint.is_open])
+    if not endpoints:
+        raise KeyRequired(f"{model.id} needs a key: send 'Authorization: Bearer kilo_...'")
+    return Model(model.id, endpoints)
 
 
 def cost_of(usage: Usage, endpoint: Endpoint, at_ms: int) -> int | None:

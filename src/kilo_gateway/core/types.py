@@ -65,7 +65,9 @@ class Endpoint(Struct, frozen=True):
     patience: Patience = Patience()
     context: int | None = None
     is_cost_reported: bool = False  # its `usage.cost` is USD it charged
-    is_demo: bool = False  # the local model: may still be loading; no tools
+    is_demo: bool = False  # the small model that comes with the gateway: no tools
+    is_local: bool = False  # a child of the gateway's own: may still be loading
+    is_open: bool = False  # may be used without a key
     cure: str = ""  # what to do when it cannot take a request
     max_output: int | None = None  # tokens of one answer
     cap_field: str = "max_tokens"  # of a request: how many tokens its answer may have
@@ -74,8 +76,12 @@ class Endpoint(Struct, frozen=True):
 class Model(Struct, frozen=True):
     id: str
     endpoints: tuple[Endpoint, ...]
-    is_open: bool = False  # may be used without a key
     reason: str = ""  # why it is listed and cannot be asked
+
+    @property
+    def is_open(self) -> bool:
+        """Whether some endpoint may be used without a key."""
+        return any(endpoint.is_open for endpoint in self.endpoints)
 
 
 class SnapshotData(Struct, frozen=True):
@@ -85,7 +91,7 @@ class SnapshotData(Struct, frozen=True):
     fingerprint: str
     keys: tuple[tuple[bytes, Key], ...]  # HMAC of the key, the key
     models: tuple[Model, ...]
-    routes: dict[str, str] = {}  # `kilo/auto` and its tiers to the model that serves them
+    routes: dict[str, Model] = {}  # `kilo/auto` and its tiers: the model that serves each, with the endpoints it may use
     aliases: dict[str, str] = {}  # other names of models
     successors: dict[str, str] = {}  # of models that are retired
     known: tuple[str, ...] = ()  # ids that exist, whether or not they are served here

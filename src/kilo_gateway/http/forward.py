@@ -305,7 +305,7 @@ class Forward:
         """The local model is a child of our own that takes a moment to load; requests wait for it."""
         is_loading = isinstance(error, Unreachable) or (isinstance(error, UpstreamRefused) and error.upstream_status == 503)
         age_s = self._pipeline.clock() - self._exchange.started
-        return self._endpoint.is_demo and is_loading and age_s < self._endpoint.patience.first_event_s
+        return self._endpoint.is_local and is_loading and age_s < self._endpoint.patience.first_event_s
 
     def _wait(self, phase: Phase) -> None:
         """While a local model loads, all attempts to reach it are one wait."""

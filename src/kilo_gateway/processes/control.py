@@ -99,6 +99,8 @@ class _Control:
         while True:
             try:
                 await service.importer.import_new()
+                if service.stock.is_outdated():
+                    await service.renewal()
                 await service.renewal.reprice()
                 await service.importer.remove_old()
             except Exception as error:  # a background task's door: the next round may do

@@ -4,15 +4,15 @@ from the overlay and from the book of prices, for each fact the first that knows
     configuration > live list > overlay > book of prices
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, time
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from kilo_gateway.catalog.catalogue import Catalogue, Entry, Place, Provider, Source
-from kilo_gateway.catalog.facts import Facts, Origin, Said, join, merge
-from kilo_gateway.catalog.names import Names
+from kilo_gateway.catalog.catalogue import Catalogue, Embeddings, Entry, Place, Provider, Source
+from kilo_gateway.catalog.facts import BOOKED, LISTED, Facts, Origin, Said, join, merge
+from kilo_gateway.catalog.names import Names, is_reserved
 from kilo_gateway.catalog.overlay import Overlay
 from kilo_gateway.catalog.prices import PriceBook
 from kilo_gateway.core.errors import GatewayError
@@ -69,7 +69,7 @@ class _Making:
         self._now_s = now_s
         self._today = datetime.fromtimestamp(now_s, UTC).date()
         book = sources.prices
-        self._book = Origin(book.source, int(datetime.combine(book.date, time(), UTC).timestamp()))
+        self._book = Origin(book.source, int(datetime.combine(book.date, time(), UTC).timestamp()), BOOKED)
         self._rows: dict[str, _Row] = {}
         self._aliases_listed: dict[str, str] = {}  # other names of a model by its own upstream
 
@@ -81,8 +81,8 @@ class _Making:
             said = Said(_declared(model), DECLARED)
             self._place(model.id, model.upstream_id, served, said, listed.get(model.upstream_id), is_open=model.is_open)
         for row in served.rows:
-            if row.listed_id not in declared:
-                id = self._id(upstream, row.listed_id)
+            id = self._id(upstream, row.listed_id)
+            if row.listed_id not in declared and not is_reserved(id):
                 self._place(id, row.listed_id, served, None, row)
                 for alias in row.aliases:
                     self._aliases_listed.setdefault(self._id(upstream, alias), id)
@@ -92,53 +92,59 @@ class _Making:
         facts = Facts(
             name=id.partition("/")[2] + (" (demo model)" if local.is_demo_model else ""), price=FREE, context=local.context,
             description="The local demo model." if local.is_demo_model else "A model file on this machine.",
-            input_modalities=("text",), output_modalities=("text",), created=self._now_s,
+            input_modalities=("text",), output_modalities=("text",),
             parameters=("max_tokens", "temperature", "top_p", "stop"),
         )  # fmt: skip
         card = merge([Said(facts, Origin("local model", 0))])
-        row = self._rows.setdefault(id, _Row("local"))
+        row = self._rows.setdefault(id, _Row())
+        row.is_local, row.is_demo = True, local.is_demo_model
         row.places.append(Place(LOCAL_PROVIDER, id, card, is_private=True))
-        row.is_demo = True
 
     def finish(self, auto_default: str, served: Sequence[Served], version: int) -> Catalogue:
         overlay = self._sources.overlay
-        speaks = {each.upstream.name for each in served if each.upstream.dialect in PATHS} | {LOCAL_PROVIDER}
         dialects = {each.upstream.name: each.upstream.dialect for each in served}
         entries: dict[str, Entry] = {}
         for id, row in self._rows.items():
-            reason = "" if any(place.upstream in speaks for place in row.places) else _unspoken(row.places, dialects)
+            reason = "" if any(place.is_spoken for place in row.places) else _unspoken(row.places, dialects)
             card = join(place.card for place in row.places)
-            entries[id] = Entry(id, row.source, card, tuple(row.places), row.is_open, row.is_demo, reason=reason)
+            source: Source = "configuration" if row.is_declared else "local" if row.is_local else "discovery"
+            entries[id] = Entry(id, source, card, tuple(row.places), row.is_demo, reason=reason)
         aliases = self._aliases(entries)
-        free = {id for id, entry in entries.items() if entry.is_free}
+        free = {id for id, entry in entries.items() if entry.has_free}
         names = Names(entries, aliases, overlay.successors(self._today), free, overlay.known)
         pools = _Pools(entries, names, auto_default, served)
         for bundled in overlay.bundle:
-            route, reason = pools.of(bundled.id)
-            routes = (route,) if route else ()
-            entries[bundled.id] = Entry(bundled.id, "bundle", merge([bundled.said()]), routes=routes, reason=reason)
+            route = pools.of(bundled.id)
+            routes = (route.id,) if route.id else ()
+            card = merge([bundled.said()])
+            entries[bundled.id] = Entry(
+                bundled.id, "bundle", card, routes=routes, through=route.through, reason=route.reason
+            )
         for place, id in enumerate(overlay.preferred):
             if id in entries:
                 entries[id] = replace(entries[id], preferred=place)
         providers = tuple(overlay.providers.get(name) or Provider(name, name) for name in dialects)
-        return Catalogue(version, self._now_s, entries, names, providers, overlay.embeddings.aliases)
+        known = overlay.embeddings
+        embeddings = Embeddings(known.default, {each.id: each.score_threshold for each in known.models}, known.aliases)
+        return Catalogue(version, self._now_s, entries, names, providers, embeddings)
 
     def _place(
         self, id: str, upstream_id: str, served: Served, declared: Said | None, listed: Row | None, *, is_open: bool = False
     ) -> None:
         upstream = served.upstream
-        row = self._rows.setdefault(id, _Row("discovery" if declared is None else "configuration"))
-        row.is_open = row.is_open or is_open
+        row = self._rows.setdefault(id, _Row())
+        row.is_declared = row.is_declared or declared is not None
         if any(place.upstream == upstream.name for place in row.places):
             return  # the same model under another of its names: the first stands
         said = [] if declared is None else [declared]
         if served.is_found or upstream.is_free:
             said.append(Said(Facts(price=FREE), Origin("declared free", 0)))
         if listed is not None:
-            said.append(Said(listed.facts, Origin(f"list of {upstream.name}", served.listed_at)))
+            said.append(Said(listed.facts, Origin(f"list of {upstream.name}", served.listed_at, LISTED)))
         said += self._sources.overlay.facts(id)
         said += self._booked(upstream, id, upstream_id)
-        row.places.append(Place(upstream.name, upstream_id, merge(said), is_private=served.is_found))
+        is_spoken = upstream.dialect in PATHS
+        row.places.append(Place(upstream.name, upstream_id, merge(said), served.is_found, is_spoken, is_open))
 
     def _booked(self, upstream: UpstreamSettings, id: str, upstream_id: str) -> list[Said]:
         """Prices belong to places: nobody's price fills that of an upstream that is not his."""
@@ -159,17 +165,25 @@ class _Making:
         aliases = {alias: id for alias, id in self._aliases_listed.items() if alias not in entries}
         aliases |= overlay.names
         for alias, candidates in overlay.latest.items():
-            served = next((id for id in candidates if id in entries), None)
+            here = [id for id in candidates if id in entries]
+            served = next((id for id in here if not entries[id].reason), here[0] if here else None)
             if served is not None:
                 aliases[alias] = served
         return aliases
 
 
 class _Row:
-    def __init__(self, source: Source) -> None:
-        self.source = source
+    def __init__(self) -> None:
         self.places: list[Place] = []
-        self.is_open = self.is_demo = False
+        self.is_declared = self.is_local = self.is_demo = False
+
+
+class _Route(Struct, frozen=True):
+    """A model and the upstreams that may be used for it; or none, and the reason."""
+
+    id: str = ""
+    through: tuple[str, ...] = ()
+    reason: str = ""
 
 
 class _Pools:
@@ -182,38 +196,55 @@ class _Pools:
         self._found = {each.upstream.name for each in served if each.is_found}
         self._has_upstreams = len(served) > len(self._found)
 
-    def of(self, id: str) -> tuple[str, str]:
-        """The model, or none and the reason."""
+    def of(self, id: str) -> _Route:
         if id == "kilo-auto/org":
-            return "", "no map from modes to models is configured."
+            return _Route(reason="no map from modes to models is configured.")
         if id == "kilo-auto/free":
-            free = next((each.id for each in self._entries.values() if self._is_free(each)), "")
-            return free, "" if free else "no upstream serves a model that is free."
+            return self._free() or _Route(reason="no upstream serves a model that is free.")
         return self._default()
 
-    def _default(self) -> tuple[str, str]:
+    def _free(self) -> _Route | None:
+        """Through what costs nothing alone: a place that is paid for is no fallback."""
+        routes = (
+            _Route(entry.id, tuple(place.upstream for place in self._places(entry) if place.is_free))
+            for entry in self._in_order()
+            if entry.source != "local"
+        )
+        return next((route for route in routes if route.through), None)
+
+    def _default(self) -> _Route:
         if self._wanted:
-            try:
-                return self._names.find(self._wanted).id, ""
-            except GatewayError:
-                return "", f"it leads to {self._wanted!r} (auto.default), which no upstream serves at the moment."
-        usable = [entry for entry in self._entries.values() if self._may_be_chosen(entry)]
-        if self._has_upstreams:  # then the demo model is no substitute
-            first = next((entry for entry in usable if not entry.is_demo), None)
-            return (first.id, "") if first is not None else ("", "no configured upstream has a model to choose so far.")
-        first = next(iter(usable), None)
-        if first is None:
-            return "", "no upstream is configured. Set a provider's key such as OPENAI_API_KEY, or declare [[upstreams]]."
-        return first.id, ""
+            return self._named(self._wanted)
+        usable = (entry for entry in self._in_order() if entry.source != "local" or not self._has_upstreams)
+        first = next(usable, None)
+        if first is not None:
+            return _Route(first.id, tuple(place.upstream for place in self._places(first)))
+        if self._has_upstreams:  # then the local model is no substitute
+            return _Route(reason="no configured upstream has a model to choose so far.")
+        cure = "Set a provider's key such as OPENAI_API_KEY, or declare [[upstreams]]"
+        return _Route(reason=f"no upstream is configured. {cure}.")
 
-    def _is_free(self, entry: Entry) -> bool:
-        return entry.is_free and not entry.is_demo and self._may_be_chosen(entry)
+    def _named(self, wanted: str) -> _Route:
+        """By the operator: with all its places, or with those that his variant leaves."""
+        try:
+            named = self._names.find(wanted)
+        except GatewayError:
+            return _Route(reason=f"it leads to {wanted!r} (auto.default), which no upstream serves at the moment.")
+        entry = self._entries.get(named.id)
+        if entry is None:
+            return _Route(reason=f"it leads to {wanted!r} (auto.default), which is the router itself.")
+        places = [place for place in entry.places if named.variant != "free" or place.is_free]
+        return _Route(named.id, tuple(place.upstream for place in places))
 
-    def _may_be_chosen(self, entry: Entry) -> bool:
-        """Servers that were merely found are not, until they are named."""
-        modalities = entry.facts.output_modalities
-        is_text = modalities is None or "text" in modalities
-        return is_text and not entry.reason and any(place.upstream not in self._found for place in entry.places)
+    def _in_order(self) -> Iterator[Entry]:
+        """Those that may be chosen: models known to give text, then those of which it is not known."""
+        usable = [entry for entry in self._entries.values() if self._places(entry)]
+        yield from (entry for entry in usable if "text" in (entry.facts.output_modalities or ()))
+        yield from (entry for entry in usable if entry.facts.output_modalities is None)
+
+    def _places(self, entry: Entry) -> list[Place]:
+        """Servers that were merely found are not used, until they are named."""
+        return [place for place in entry.places if place.is_spoken and place.upstream not in self._found]
 
 
 def _declared(model: ModelSettings) -> Facts:

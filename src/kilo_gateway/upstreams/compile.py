@@ -25,25 +25,28 @@ def compile_snapshot(
     """`upstreams` by name: those of the settings and those found. `local_key` is the local model's."""
 
     def endpoint(entry: Entry, place: Place) -> Endpoint | None:
-        if entry.is_demo:
+        if place.upstream == LOCAL_PROVIDER:
             return _local_endpoint(settings, entry, place, local_key)
         upstream = upstreams[place.upstream]
         return endpoint_of(upstream, entry.id, place, hop) if upstream.dialect in PATHS else None
 
-    models = []
-    routes = {}
+    models = {}
     for entry in catalogue.entries.values():
-        if entry.routes:
-            routes[entry.id] = entry.routes[0]
-            continue
-        endpoints = tuple(made for place in entry.places if (made := endpoint(entry, place)) is not None)
-        reason = "" if endpoints else entry.reason or "no upstream serves it."
-        models.append(Model(entry.id, endpoints, entry.is_open, reason))
+        if not entry.routes:
+            endpoints = tuple(made for place in entry.places if (made := endpoint(entry, place)) is not None)
+            models[entry.id] = Model(entry.id, endpoints, "" if endpoints else entry.reason or "no upstream serves it.")
+    routed = [(entry, entry.routes[0]) for entry in catalogue.entries.values() if entry.routes]
+    routes = {entry.id: _routed(entry, models[target]) for entry, target in routed}
     names = catalogue.names
     return SnapshotData(
-        version, settings.fingerprint, tuple(keys), tuple(models), routes, dict(names.aliases), dict(names.successors),
-        tuple(names.known),
+        version, settings.fingerprint, tuple(keys), tuple(models.values()), routes, dict(names.aliases),
+        dict(names.successors), tuple(names.known),
     )  # fmt: skip
+
+
+def _routed(entry: Entry, target: Model) -> Model:
+    endpoints = tuple(endpoint for endpoint in target.endpoints if endpoint.provider in entry.through)
+    return Model(target.id, endpoints, "" if endpoints else target.reason or "no upstream serves it.")
 
 
 def endpoint_of(upstream: UpstreamSettings, id: str, place: Place, hop: str) -> Endpoint:
@@ -71,13 +74,14 @@ def _local_endpoint(settings: Settings, entry: Entry, place: Place, key: str) ->
     origin = Origin("local", 80, unix_path=str(settings.data_dir / "local.sock"))
     return _endpoint(
         LOCAL_PROVIDER, origin, "openai-chat", "/v1/chat/completions", entry.id, place, key, "local", Patience(),
-        is_demo=True,
+        is_demo=entry.is_demo, is_local=True,
     )  # fmt: skip
 
 
 def _endpoint(
     provider: str, origin: Origin, dialect: str, path: str, id: str, place: Place, credential: str, hop: str,
-    patience: Patience, *, is_cost_reported: bool = False, is_demo: bool = False, cap_field: str = CAP_FIELDS[0],
+    patience: Patience, *, is_cost_reported: bool = False, is_demo: bool = False, is_local: bool = False,
+    cap_field: str = CAP_FIELDS[0],
 ) -> Endpoint:  # fmt: skip
     head = request_head(origin, path, credential, hop) + b"Content-Type: application/json\r\nContent-Length: "
     label = provider + (" (demo model)" if is_demo else "")
@@ -85,7 +89,7 @@ def _endpoint(
         provider, id, origin, dialect, msgspec.json.encode(place.upstream_id), head,
         f"x-kilo-provider: {_plain(provider)}\r\nx-kilo-model: {_plain(id)}\r\n".encode(),
         msgspec.json.encode(label), msgspec.json.encode(id), place.facts.price, patience, place.facts.context,
-        is_cost_reported, is_demo, LOCAL_CURE if is_demo else "", place.facts.max_output, cap_field,
+        is_cost_reported, is_demo, is_local, place.is_open, LOCAL_CURE if is_demo else "", place.facts.max_output, cap_field,
     )  # fmt: skip
 
 

@@ -19,12 +19,20 @@ class Provider(Struct, frozen=True, forbid_unknown_fields=True):
     cost: bool = False
     prices: str = ""
     cap_field: str = "max_tokens"
+    models_query: str = ""
 
 
 def providers() -> dict[str, Provider]:
     """By name, in the order of the table."""
     text = resources.files("kilo_gateway.upstreams").joinpath("registry.toml").read_text()
     return msgspec.convert(tomllib.loads(text), dict[str, Provider])
+
+
+def models_queries() -> dict[str, str]:
+    """By name and host of the providers whose whole list has to be asked for."""
+    asked = {name: provider for name, provider in providers().items() if provider.models_query}
+    hosts = {urlsplit(provider.base_url).hostname or "": provider.models_query for provider in asked.values()}
+    return {name: provider.models_query for name, provider in asked.items()} | hosts
 
 
 def open_lists() -> frozenset[str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from kilo_gateway.catalog.catalogue import Catalogue, Entry, Place, Provider
+from kilo_gateway.catalog.catalogue import Catalogue, Embeddings, Entry, Place, Provider
 from kilo_gateway.catalog.facts import Card, DataPolicy, Facts, Origin, Reasoning, join
 from kilo_gateway.catalog.names import Names
 from kilo_gateway.core.price import Override, Price
@@ -46,7 +46,7 @@ def entry(id: str, *facts: Facts, upstreams: Iterable[str] = (), **more: object)
 
 def catalogue(*entries: Entry, providers: tuple[Provider, ...] = (), **more: object) -> Catalogue:
     rows = {each.id: each for each in entries}
-    names = Names(rows, {"whole": "alpha/whole"}, {"old/model": "alpha/whole"}, free={each.id for each in entries if each.is_free})
+    names = Names(rows, {"whole": "alpha/whole"}, {"old/model": "alpha/whole"}, free={each.id for each in entries if each.has_free})
     return replace(Catalogue(1, NOW_S, rows, names, providers), **more)
 
 
@@ -80,7 +80,7 @@ def small() -> Catalogue:
             Provider("first", "First Inc.", "https://first.example/privacy", headquarters="FR", datacenters=("FR",), may_train=False),
             Provider("idle", "Idle"),
         ),
-        embedding_aliases={"embed": "delta/embed", "gone": "delta/gone"},
+        embeddings=Embeddings("delta/embed", {"delta/embed": 0.5}, {"embed": "delta/embed", "gone": "delta/gone"}),
     )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ def test_models_are_grouped_by_the_upstream_that_serves_them(listing: Listing) -
 def test_embedding_models_are_those_with_known_dimensions_as_kilo_lists_them(listing: Listing) -> None:
     told = listing.get("/v1/embedding-models").json
     assert told == {
-        "defaultModel": "delta/embed", "models": [{"id": "delta/embed", "name": "Embed", "dimension": 1536, "scoreThreshold": 0.4}],
+        "defaultModel": "delta/embed", "models": [{"id": "delta/embed", "name": "Embed", "dimension": 1536, "scoreThreshold": 0.5}],
         "aliases": {"embed": "delta/embed"},
     }  # fmt: skip
     check(told, EMBEDDING_MODELS)

@@ -1,9 +1,10 @@
 """Prices as OpenRouter words them."""
 
+from msgspec.structs import replace
 from tests.control.listing.catalogues import WHOLE, entry
 
 from kilo_gateway.catalog.facts import Facts
-from kilo_gateway.control.listing.prices import pricing, shown_facts
+from kilo_gateway.control.listing.prices import is_free, pricing, shown_facts
 from kilo_gateway.core.price import Override, Price
 
 
@@ -38,6 +39,8 @@ def test_an_override_over_midnight_keeps_its_ends() -> None:
     assert told["overrides"] == [{"utc_start": 2350, "utc_end": 101, "input_cache_read": "0.000000000001"}]
 
 
-def test_the_price_shown_is_that_of_the_first_place_that_has_one() -> None:
-    made = entry("a/b", Facts(), Facts(price=Price(5, 6), discount=0.5), Facts(price=Price(1, 1)))
-    assert shown_facts(made) is made.places[1].facts
+def test_the_price_shown_is_that_of_the_place_that_is_asked_first_known_or_not() -> None:
+    made = entry("a/b", Facts(), Facts(price=Price(0, 0)), Facts(price=Price(1, 1)))
+    assert shown_facts(made) is made.places[0].facts and not is_free(made)
+    unspoken = replace(made, places=(replace(made.places[0], is_spoken=False), *made.places[1:]))
+    assert shown_facts(unspoken) is made.places[1].facts and is_free(unspoken)

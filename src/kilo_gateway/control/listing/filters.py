@@ -30,7 +30,7 @@ def _tests(query: Query, catalogue: Catalogue, now_s: float) -> list[Test]:
     """Those that are asked for, the cheap ones first."""
     wishes: list[tuple[object, Test]] = [
         (query.outputs is not None, lambda entry: not _outputs(query).isdisjoint(output_modalities(entry.facts))),
-        (query.inputs, lambda entry: set(query.inputs) <= set(input_modalities(entry.facts))),
+        (query.inputs, lambda entry: _files(query.inputs) <= set(input_modalities(entry.facts))),
         (query.parameters, lambda entry: set(query.parameters) <= set(entry.facts.parameters or ())),
         (query.context is not None, lambda entry: _within(Range(low=query.context), entry.facts.context)),
         (query.authors, lambda entry: author(entry.id).lower() in query.authors),
@@ -51,6 +51,11 @@ def _tests(query: Query, catalogue: Catalogue, now_s: float) -> list[Test]:
 
 def _outputs(query: Query) -> frozenset[str]:
     return query.outputs or frozenset()
+
+
+def _files(inputs: tuple[str, ...]) -> set[str]:
+    """PDFs are files here."""
+    return {"file" if each == "pdf" else each for each in inputs}
 
 
 def _within(wanted: Range, value: Decimal | int | float | None) -> bool:

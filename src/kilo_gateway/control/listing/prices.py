@@ -18,15 +18,18 @@ _DAY_MINUTES = 1440
 
 
 def shown_facts(entry: Entry) -> Facts:
-    """Those whose price stands in the row: of the place that is used first among those that have one.
+    """Those whose price stands in the row: of the place that is asked first, known or not.
 
     A row that chooses from other models has a price of its own, or none.
     """
-    if entry.routes is None:
-        for place in entry.places:
-            if place.facts.price is not None:
-                return place.facts
-    return entry.facts
+    first = entry.first
+    return entry.facts if first is None or entry.routes is not None else first.facts
+
+
+def is_free(entry: Entry) -> bool:
+    """Whether who asks for it pays nothing."""
+    price = shown_facts(entry).price
+    return price is not None and price.is_free
 
 
 def pricing(facts: Facts) -> View:

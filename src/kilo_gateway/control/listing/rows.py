@@ -6,7 +6,7 @@ from urllib.parse import quote
 from kilo_gateway.catalog.catalogue import Catalogue, Entry
 from kilo_gateway.catalog.facts import Facts, Origin, Reasoning
 from kilo_gateway.control.listing.opencode import opencode
-from kilo_gateway.control.listing.prices import pricing, shown_facts
+from kilo_gateway.control.listing.prices import is_free, pricing, shown_facts
 from kilo_gateway.control.views import View
 
 UNKNOWN_CONTEXT = 32_768  # clients refuse a whole list for a row without this number
@@ -101,9 +101,9 @@ def _reasoning(reasoning: Reasoning) -> View:
 
 
 def _kilo_members(entry: Entry) -> View:
-    facts, price = entry.facts, shown_facts(entry).price
+    facts = entry.facts
     view: View = {
-        "isFree": price is not None and price.is_free,
+        "isFree": is_free(entry),
         "mayTrainOnYourPrompts": facts.policy is not None and facts.policy.may_train is True,
         "hasUserByokAvailable": False, "opencode": opencode(facts),
     }  # fmt: skip

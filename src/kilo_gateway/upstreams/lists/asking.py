@@ -13,9 +13,9 @@ _CURSORS: dict[Kind, str] = {"anthropic": "after_id", "gemini": "pageToken"}
 _KEY_LINES: dict[Kind, str] = {"anthropic": "x-api-key", "gemini": "x-goog-api-key"}
 
 
-def first_path(kind: Kind, base: str) -> str:
-    """`base`: the path of the base URL, without a trailing slash."""
-    return "/api/tags" if kind == "ollama" else base + _PATHS[kind]
+def first_path(kind: Kind, base: str, query: str = "") -> str:
+    """`base`: the path of the base URL, without a trailing slash. `query`: what an upstream needs to list all it has."""
+    return "/api/tags" if kind == "ollama" else base + _PATHS[kind] + (f"?{query}" if query else "")
 
 
 def next_path(kind: Kind, origin: Origin, first: str, next: str) -> str | None:

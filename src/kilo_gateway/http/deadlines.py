@@ -17,6 +17,8 @@ class Waiter(Protocol):
     patience_s: float
 
     def silent(self, seconds: float) -> None: ...
+    def is_gone(self) -> bool: ...
+    def abort(self) -> None: ...
     def progress(self) -> None: ...
     def close_if_idle(self) -> None: ...
     def cut(self) -> None: ...
@@ -26,6 +28,7 @@ class Deadlines:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._since: dict[Waiter, float] = {}
+        self._unread: set[Waiter] = set()
 
     def watch(self, waiter: Waiter) -> None:
         self._since[waiter] = 0.0
@@ -33,6 +36,14 @@ class Deadlines:
 
     def forget(self, waiter: Waiter) -> None:
         self._since.pop(waiter, None)
+        self._unread.discard(waiter)
+
+    def look_after(self, waiter: Waiter) -> None:
+        """Nobody reads from it for now, so nobody hears when it goes."""
+        self._unread.add(waiter)
+
+    def look_no_more(self, waiter: Waiter) -> None:
+        self._unread.discard(waiter)
 
     def watched(self) -> list[Waiter]:
         return list(self._since)
@@ -41,6 +52,8 @@ class Deadlines:
         return len(self._since)
 
     def sweep(self) -> None:
+        for waiter in [each for each in self._unread if each.is_gone()]:
+            waiter.abort()
         now = self._clock()
         for waiter, since in list(self._since.items()):
             if waiter.is_fresh:

@@ -42,9 +42,9 @@ from kilo_gateway.http.incoming import (
 )  # fmt: skip
 from kilo_gateway.http.passage import Passage
 from kilo_gateway.http.unpack import PATIENCE_S, Unpacking, UnsupportedEncoding
-from kilo_gateway.http.upstream import HIGH_WATER_BYTES, unsent_bytes
+from kilo_gateway.http.upstream import HIGH_WATER_BYTES, hung_up, unsent_bytes
 
-MAX_WAITING_BYTES = 4 * 1024 * 1024  # of pipelined requests
+MAX_WAITING_BYTES = 1024 * 1024  # of pipelined requests
 WAITING_REQUEST_BYTES = 1024
 LINGER_S = 2.0  # what still comes after a refusal is read and dropped: a reset would overtake the answer
 BODY_SIGN_BYTES = 10 * 1024  # of a request body in `body_s` are a sign of life
@@ -387,13 +387,12 @@ class ClientConnection(asyncio.Protocol):
         self.answered()
 
     def _wait(self, request: Request) -> None:
-        """Reading goes on: a pause would hide that the caller has gone. So there is a bound on what may wait."""
+        """Reading goes on for a while: who does not read does not hear that the caller has gone, and has to look for it."""
         self._waiting.append(request)
         self._waiting_bytes += WAITING_REQUEST_BYTES + request.size
-        if self._waiting_bytes > MAX_WAITING_BYTES and not self._is_over:
-            self._request = request
-            self._waiting.pop()
-            self._refuse_and_close(TooLarge(f"More than {MAX_WAITING_BYTES} bytes wait behind a request that runs."))
+        if self._waiting_bytes > MAX_WAITING_BYTES:
+            self._transport.pause_reading()
+            self._gateway.deadlines.look_after(self)
 
     def _serve_next(self) -> None:
         if self._is_looping:  # an answer made at once leads back here: the loop goes on, it does not nest
@@ -403,6 +402,9 @@ class ClientConnection(asyncio.Protocol):
             request = self._waiting.popleft()
             if not self._waiting:
                 self._waiting_bytes = 0
+                if not self._is_over:
+                    self._transport.resume_reading()
+                    self._gateway.deadlines.look_no_more(self)
             self._serve(request)
         self._is_looping = False
 
@@ -442,6 +444,9 @@ class ClientConnection(asyncio.Protocol):
             self._serve_next()
         elif self._body is not None and self._request.expects:
             self._invite(self._request)
+
+    def is_gone(self) -> bool:
+        return hung_up(self._transport)
 
     def is_taking(self) -> bool:
         """Whether some of what was written has left since this was last asked, or since it began to wait."""

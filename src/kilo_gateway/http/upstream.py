@@ -5,6 +5,7 @@ A connection carries one answer at a time to its receiver and knows nothing of r
 
 import asyncio
 import fcntl
+import select
 import sys
 import termios
 from collections import defaultdict, deque
@@ -184,6 +185,15 @@ def unsent_bytes(transport: asyncio.WriteTransport) -> int:
         queued = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
         unsent += int.from_bytes(queued, sys.byteorder)
     return unsent
+
+
+def hung_up(transport: asyncio.WriteTransport) -> bool:
+    """Whether the other side has, though what it sent before has not been read. Only Linux tells."""
+    if not hasattr(select, "POLLRDHUP"):
+        return False
+    poll = select.poll()
+    poll.register(transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
+    return bool(poll.poll(0))
 
 
 class Dialer(Protocol):

@@ -34,9 +34,11 @@ class Fault(Exception):
 
 
 def fault(dialect: str, body: dict, house: str = "") -> str:
-    """`house`: of a chat upstream the provider whose own rules hold besides (mistral)."""
+    """`house`: of a chat upstream the provider whose own rules hold besides: openai or mistral. Other houses take unknown members."""
     try:
         {"chat": _chat, "responses": _responses, "messages": _messages, "gemini": _gemini, "converse": _converse, "cohere": _cohere}[dialect](body)
+        if house == "openai":
+            _known(body, _CHAT, "Unrecognized request argument supplied: {name}")
         if house == "mistral":
             _mistral(body)
     except Fault as found:
@@ -65,7 +67,6 @@ def _range(body: dict, name: str, low: float, high: float) -> None:
 
 
 def _chat(body: dict) -> None:
-    _known(body, _CHAT, "Unrecognized request argument supplied: {name}")
     _need(body.get("messages"), "messages: must not be empty")
     _need("max_tokens" not in body or "max_completion_tokens" not in body, "max_tokens and max_completion_tokens cannot both be set")
     _range(body, "temperature", 0, 2)

@@ -1,4 +1,4 @@
-"""Runs a set of acceptance checks. `main.py [--set 01|02] [filter-regex]`; `--list` names them."""
+"""Runs a set of acceptance checks. `main.py [--set 01|02|03] [filter-regex]`; `--list` names them."""
 
 import atexit
 import importlib
@@ -16,6 +16,7 @@ SETS = {  # modules that register checks, in their order
     "01": ("checks_cli", "checks_access", "checks_relay", "checks_faults", "checks_bytes", "checks_upstream", "checks_ops", "checks_clients",
            "checks_life"),
     "02": ("checks_models_rows", "checks_models_http", "checks_models_cost", "checks_models_clients", "checks_models_life"),
+    "03": ("checks_dialects_fakes", "checks_dialects_pairs"),
 }  # fmt: skip
 
 

@@ -65,6 +65,7 @@ class Reply:
     error: int | None = None  # after so many events: an error event, and the end
     cut: int | None = None  # after so many events the stream ends, cleanly framed and without its last word
     cut_how: str = "end"  # end reset
+    is_torn: bool = False  # a cut stream ends in the middle of the next event
     is_odd: bool = False  # events, members and content that nobody knows, in between
     split: int = 0  # bytes of each write, 0: an event at a time
     pause_s: float = 0.0  # between events

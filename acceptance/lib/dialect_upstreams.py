@@ -211,6 +211,9 @@ class Speaker(Fake):
         pieces = [self._frame(event) for event in (events if stop is None else events[:stop])]
         if reply.error is not None:
             pieces.append(self._broken(reply))
+        if reply.is_torn and stop is not None and stop < len(events):
+            whole = self._frame(events[stop])
+            pieces.append(whole[: len(whole) // 2])
         if reply.is_odd and self.dialect != "converse":
             pieces.insert(1, b": a comment\n\n")
         if reply.split:

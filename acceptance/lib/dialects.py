@@ -90,6 +90,13 @@ def dialects_gateway() -> Gateway:
     return Gateway("dialects", settings(*taken(*tables)))
 
 
+@gateway("several")
+def several_gateway() -> Gateway:
+    """One model at three upstreams of three dialects, in this order: what one cannot honour another may."""
+    ways = {"first": "messages", "second": "gemini", "third": "chat"}
+    return Gateway("several", settings(*taken(*(table(name, speaker(d), row("lab/several", UPSTREAM_IDS[d], d)) for name, d in ways.items()))))
+
+
 # ---------------------------------------------------------------- asking
 
 

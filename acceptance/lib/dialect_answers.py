@@ -40,6 +40,7 @@ def read(caller: str, answer: wire.Answer, stream: bool) -> Told:
         return {"chat": _chat, "responses": _responses, "messages": _messages}[caller](answer.json())
     assert kind.startswith("text/event-stream"), f"content-type {kind!r}"
     events = payloads(answer.body, named=caller != "chat")
+    assert events, "a stream without an event"
     return {"chat": _chat_stream, "responses": _responses_stream, "messages": _messages_stream}[caller](events)
 
 

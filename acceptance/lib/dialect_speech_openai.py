@@ -1,6 +1,7 @@
 """How OpenAI's chat completions and Responses say a Reply: as one JSON body and as the payloads of a stream."""
 
 import json
+from dataclasses import replace
 
 from dialect_scripts import SIGNATURES, Reply, Usage
 
@@ -41,7 +42,13 @@ def _annotations(reply: Reply) -> list[dict]:
     ]
 
 
+def _without_excluded(reply: Reply, request: dict) -> Reply:
+    is_out = (request.get("reasoning") or {}).get("exclude") or request.get("include_reasoning") is False
+    return replace(reply, thinking=(), redacted="") if is_out else reply
+
+
 def chat_body(reply: Reply, request: dict) -> dict:
+    reply = _without_excluded(reply, request)
     message: dict = {"role": "assistant", "content": "".join(said(reply, request)) or None, "refusal": None, "annotations": _annotations(reply)}
     if reply.thought or reply.redacted:
         message |= {"reasoning": reply.thought, "reasoning_details": _details(reply)} if reply.details else {"reasoning_content": reply.thought}
@@ -62,6 +69,7 @@ def _logprobs(request: dict) -> dict | None:
 
 
 def chat_events(reply: Reply, request: dict) -> list[dict | str]:
+    reply = _without_excluded(reply, request)
     head = {"id": "chatcmpl-lab1", "object": "chat.completion.chunk", "created": CREATED, "model": request.get("model"), "system_fingerprint": "fp_lab"}
 
     def chunk(delta: dict, finish: str | None = None, n: int = 0) -> dict:

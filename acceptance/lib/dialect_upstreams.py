@@ -180,14 +180,14 @@ class Speaker(Fake):
             headers["x-amzn-ErrorType"] = {400: "ValidationException", 429: "ThrottlingException"}.get(reply.status, "InternalServerException")
         return await self._send(writer, reply.status, self._error(reply.status, reply.message), headers)
 
-    def _broken(self, reply: Reply) -> bytes:
+    def _broken(self, reply: Reply, number: int) -> bytes:
         """The error event inside a stream."""
         if self.dialect == "converse":
             return frame("modelStreamErrorException", {"message": reply.message}, "exception")
         if self.dialect == "responses":
             failed = {"id": "resp_lab1", "object": "response", "created_at": 1, "status": "failed", "model": "m", "output": [], "usage": None,
                       "error": {"code": "server_error", "message": reply.message}}  # fmt: skip
-            return self._frame({"type": "response.failed", "response": failed, "sequence_number": 99})
+            return self._frame({"type": "response.failed", "response": failed, "sequence_number": number})
         if self.dialect == "cohere":
             return self._frame({"type": "message-end", "delta": {"finish_reason": "ERROR", "error": reply.message}})
         if self.dialect == "messages":
@@ -210,7 +210,7 @@ class Speaker(Fake):
         stop = reply.cut if reply.cut is not None else reply.error
         pieces = [self._frame(event) for event in (events if stop is None else events[:stop])]
         if reply.error is not None:
-            pieces.append(self._broken(reply))
+            pieces.append(self._broken(reply, len(pieces)))
         if reply.is_torn and stop is not None and stop < len(events):
             whole = self._frame(events[stop])
             pieces.append(whole[: len(whole) // 2])

@@ -122,7 +122,8 @@ def _():
     g = gw("dialects")
     for caller, path in (("chat", "/v1/chat/completions"), ("responses", "/v1/responses"), ("messages", "/v1/messages"), ("chat", "/v1/embeddings"), ("chat", "/v1/completions")):
         body = {"model": "lab/nobody", "messages": [{"role": "user", "content": "x"}], "input": "x", "prompt": "x", "max_tokens": 9}
-        assert "lab/" in problem(caller, g.post(json.dumps(body).encode(), path=path), 404)["message"]
+        unknown = problem(caller, g.post(json.dumps(body).encode(), path=path), 404)
+        assert "lab/" in unknown["message"], f"{path}: {unknown['message']!r}"
         assert problem(caller, g.post(json.dumps(body).encode(), path=path, key="kilo_" + "w" * 32), 401)["type"] == "authentication_error"
         problem(caller, g.post(b'{"model": ', path=path), 400)
         problem(caller, g.get(path), 405)
@@ -269,7 +270,8 @@ def _():
 def _():
     before = len(speaker("side").talks)
     good = {"model": "mistralai/codestral-2508", "prompt": "x", "max_tokens": 1_000}
-    assert ask("/api/fim/completions", good).status == 200
+    served = ask("/api/fim/completions", good)
+    assert served.status == 200, f"{served}"
     for wrong in ({"max_tokens": 1_001}, {"max_tokens": 0}, {"max_tokens": "9"}, {"prompt": None}, {"prompt": 7}, {"model": "lab/nobody"}, {"model": "lab/embed"}):
         problem("chat", ask("/api/fim/completions", {**good, **wrong}), 400, 404)
     assert len(speaker("side").talks) == before + 1, "one of them was sent"
@@ -297,18 +299,17 @@ def _():
 
 # ---------------------------------------------------------------- keys in the environment
 
-BY_KEY = {"ANTHROPIC": ("messages", "claude-opus-4-6"), "GEMINI": ("gemini", "gemini-2.5-pro"), "GOOGLE": ("gemini", "gemini-2.5-flash"), "COHERE": ("cohere", "command-lab")}
+BY_KEY = {"ANTHROPIC": ("messages", "claude-labbird-4"), "GEMINI": ("gemini", "gemini-labbird-pro"), "GOOGLE": ("gemini", "gemini-labbird-flash")}
 
 
 def _by_key(name: str) -> None:
     dialect, id = BY_KEY[name]
     fake = speaker(f"env-{name}", dialect, rows=[id])
-    g = Gateway(f"env-{name.lower()}", settings(), env={f"{name}_API_KEY": fake.key, f"{name}_BASE_URL": fake.base}).start()
+    bases = {f"{each}_BASE_URL": fake.base for each in BY_KEY if BY_KEY[each][0] == dialect}  # Google's two names lead to one upstream
+    g = Gateway(f"env-{name.lower()}", settings(), env={f"{name}_API_KEY": fake.key, **bases}).start()
     try:
-        full = {"messages": f"anthropic/{id}", "gemini": f"google/{id}", "cohere": f"cohere/{id}"}[dialect]
-        if dialect == "messages":
-            full = "anthropic/claude-opus-4.6" if "anthropic/claude-opus-4.6" in str(g.get("/v1/models?output_modalities=all").body) else full
-        appears(g, full, 6)
+        full = {"messages": f"anthropic/{id}", "gemini": f"google/{id}"}[dialect]
+        appears(g, full, 4)
         for caller in CALLERS:
             for stream in (False, True):
                 one = asking(caller, full, PLAIN)

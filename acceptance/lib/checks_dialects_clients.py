@@ -38,9 +38,11 @@ def anthropic_sdk(kind: str = "Anthropic", base: str = "", **how):
 
 def openrouter_sdk(name: str = "dialects"):
     from openrouter import OpenRouter
+    from openrouter.utils import BackoffStrategy, RetryConfig
 
     g = gw(name)
-    return OpenRouter(api_key=g.key, server_url=f"http://127.0.0.1:{g.port}/api/openrouter/v1", timeout_ms=8_000)
+    never = RetryConfig("none", BackoffStrategy(1, 1, 1, 1), False)
+    return OpenRouter(api_key=g.key, server_url=f"http://127.0.0.1:{g.port}/api/openrouter/v1", timeout_ms=8_000, retry_config=never)
 
 
 # ---------------------------------------------------------------- openai

@@ -104,7 +104,11 @@ def _same(told, reply, where: str, url: str) -> None:
     assert told.usage[:3] == (reply.usage.prompt, reply.usage.completion, reply.usage.cached), f"{where}: usage {told.usage}"
 
 
-@check("bench.conformance-text", "without --json it prints passed, total and skipped with the reason; a line that is no answer is skipped, one that is broken fails", timeout=75)
+@check(
+    "bench.conformance-text",
+    "without --json it prints passed, total and skipped with the reason; a line that is no answer is skipped, one that is broken fails",
+    timeout=75,
+)
 def _():
     lines, _ = recorded()
     broken = {**lines[0], "response": {"hello": "world"}, "name": "not an answer at all"}
@@ -122,7 +126,10 @@ def _():
     assert missing.returncode and "Traceback" not in missing.stderr and "nowhere.jsonl" in missing.stderr, missing.stderr[-200:]
 
 
-@check("bench.worst", "bench/: the worst honest request (300 KB of Messages to Gemini, streamed) with LiteLLM beside it, and its figures in bench/README.md")
+@check(
+    "bench.worst",
+    "bench/: the worst honest request (300 KB of Messages to Gemini, streamed) with LiteLLM beside it, and its figures in bench/README.md",
+)
 def _():
     sources = [path.name for path in (REPO / "bench").rglob("*.py") if "litellm" in path.read_text().lower()]
     assert sources, "no script in bench/ measures LiteLLM"

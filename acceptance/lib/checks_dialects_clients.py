@@ -8,8 +8,9 @@ from checks_dialects_paths import WAV
 from dialect_callers import SCHEMA, TOOLS
 from dialect_scripts import CACHED, ONE_CALL, PLAIN, SCRIPTS, STRUCTURED, THINKING, THINKING_CALL, TWO_CALLS, Reply, Usage
 from dialect_side import VECTOR
-from dialects import MODEL, costs, every_upstream
 from harness import check, gw
+
+from dialects import MODEL, costs, every_upstream
 
 CHAT_TOOLS = [{"type": "function", "function": {"name": name, "description": "d", "parameters": schema}} for name, schema in TOOLS.items()]
 RESPONSES_TOOLS = [{"type": "function", "name": name, "description": "d", "parameters": schema, "strict": False} for name, schema in TOOLS.items()]

@@ -1,12 +1,14 @@
 """What it cost: cached and written tokens priced both ways, reasoning counted once, estimates marked and learnt."""
 
+import json
 from dataclasses import replace
 
 import wire
-from dialect_scripts import CACHED, PLAIN, THINKING, WRITTEN, Reply
 from checks_dialects_pairs import REASON
-from dialects import asking, both, costs, every_pair, every_upstream, tell
+from dialect_scripts import CACHED, PLAIN, THINKING, WRITTEN, Reply
 from harness import check, children, cli_json, eventually, gw, info
+
+from dialects import asking, both, costs, every_pair, every_upstream, post, problem, talk_of, tell
 
 
 def booked(*ids: str | None) -> list[dict]:
@@ -22,7 +24,9 @@ def booked(*ids: str | None) -> list[dict]:
     return [found[id] for id in ids]
 
 
-@every_pair("cost", "cached and written tokens arrive in the caller's own members and are booked at their own prices, exactly, JSON and stream", timeout=30)
+@every_pair(
+    "cost", "cached and written tokens arrive in the caller's own members and are booked at their own prices, exactly, JSON and stream", timeout=30
+)
 def _(caller, dialect):
     asked = []
     for reply in [CACHED, WRITTEN] if dialect in ("messages", "converse") else [CACHED]:
@@ -59,8 +63,6 @@ def _(dialect):
 
 @check("cost.generation", "/generation of translated requests tells tokens, cost and the upstream's own id", timeout=20)
 def _():
-    import json
-
     g = gw("dialects")
     for caller, dialect in (("messages", "gemini"), ("chat", "messages"), ("responses", "converse")):
         id = tell(asking(caller, dialect, CACHED)).answer.header("x-generation-id")
@@ -70,10 +72,12 @@ def _():
         costs(told["total_cost"], CACHED.usage)
 
 
-@check("cost.limit", "max_cost_usd and X-Kilo-Max-Cost-Usd hold for every caller and upstream: 402 in the caller's shape, and never sent upstream", timeout=20)
+@check(
+    "cost.limit",
+    "max_cost_usd and X-Kilo-Max-Cost-Usd hold for every caller and upstream: 402 in the caller's shape, and never sent upstream",
+    timeout=20,
+)
 def _():
-    from dialects import post, problem, talk_of
-
     for caller in ("chat", "responses", "messages"):
         for dialect in ("gemini", "messages", "chat"):
             one = asking(caller, dialect, PLAIN)
@@ -85,7 +89,11 @@ def _():
 WORDS = "The quick brown fox jumps over the lazy dog and runs away. "  # 13 tokens or so of any tokenizer
 
 
-@check("cost.estimate", "no usage from the upstream: tokens are estimated near to what a tokenizer counts, and marked, in the answer and the row", timeout=20)
+@check(
+    "cost.estimate",
+    "no usage from the upstream: tokens are estimated near to what a tokenizer counts, and marked, in the answer and the row",
+    timeout=20,
+)
 def _():
     silent = Reply(text=tuple(WORDS for _ in range(20)), usage=None)
     for dialect in ("chat", "responses", "gemini", "cohere"):
@@ -143,6 +151,4 @@ def _():
 
 
 def _posted(one) -> wire.Answer:
-    from dialects import post
-
     return post(one, True, timeout=40)

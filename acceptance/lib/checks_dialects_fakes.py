@@ -10,13 +10,23 @@ import wire
 from dialect_callers import PDF_URL, PNG_URL, SCHEMA, TOOLS, Asking
 from dialect_heard import heard
 from dialect_scripts import (
-    CITED, ODD, ONE_CALL, PLAIN, SCRIPTS, SIGNATURES, THINKING, THINKING_CALL, TWO_CALLS, Reply,
+    CITED,
+    ODD,
+    ONE_CALL,
+    PLAIN,
+    SCRIPTS,
+    SIGNATURES,
+    THINKING,
+    THINKING_CALL,
+    TWO_CALLS,
+    Reply,
 )  # fmt: skip
 from dialect_side import EMBEDDED, VECTOR
 from dialect_speech_others import unframe
 from dialect_upstreams import BODIES, COUNTED, EVENTS
-from dialects import speaker
 from harness import Skip, check
+
+from dialects import speaker
 
 ASKED = {"model": "m", "stream_options": {"include_usage": True}, "generationConfig": {"thinkingConfig": {"includeThoughts": True}},
          "include": ["reasoning.encrypted_content"]}  # fmt: skip
@@ -143,7 +153,7 @@ def _():
 def _():
     frames = b"".join(speaker("converse")._frame(event) for event in EVENTS["converse"](TWO_CALLS, {}))
     told = unframe(frames)
-    assert [name for name, _ in told][::len(told) - 1] == ["messageStart", "metadata"], f"{told}"
+    assert [name for name, _ in told][:: len(told) - 1] == ["messageStart", "metadata"], f"{told}"
     pieces = "".join(payload["delta"]["toolUse"]["input"] for name, payload in told if payload.get("contentBlockIndex") == 1 and "delta" in payload)
     assert json.loads(pieces) == TWO_CALLS.calls[1].arguments, f"{pieces}"
     headers, secret = {"host": "example.amazonaws.com", "x-amz-date": "20150830T123600Z"}, "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
@@ -166,7 +176,10 @@ def _():
     session.set_credentials(access, secret)
     config = botocore.config.Config(retries={"max_attempts": 0}, proxies={})
     sdk = session.create_client("bedrock-runtime", region_name="us-east-1", endpoint_url=fake.base, config=config)
-    asked = {"modelId": "us.anthropic.claude-lab-4-v1:0", "messages": [{"role": "user", "content": [{"text": f"script:{SCRIPTS.add(THINKING_CALL)}"}]}]}
+    asked = {
+        "modelId": "us.anthropic.claude-lab-4-v1:0",
+        "messages": [{"role": "user", "content": [{"text": f"script:{SCRIPTS.add(THINKING_CALL)}"}]}],
+    }
     told = sdk.converse(**asked)
     assert told["output"]["message"]["content"][1]["toolUse"]["input"] == THINKING_CALL.calls[0].arguments, f"{told}"
     events = list(sdk.converse_stream(**asked)["stream"])
@@ -181,7 +194,9 @@ def _():
             folded = dialect_answers.read(caller, _answer(data, "text/event-stream"), True)
             whole = dialect_answers.read(caller, _answer(json.dumps(BODIES[caller](reply, ASKED)).encode(), "application/json"), False)
             for part in ("text", "thought", "signatures", "named", "finish", "usage", "citations"):
-                assert getattr(folded, part) == getattr(whole, part), f"{caller} {name} {part}: {getattr(folded, part)!r} and {getattr(whole, part)!r}"
+                assert getattr(folded, part) == getattr(whole, part), (
+                    f"{caller} {name} {part}: {getattr(folded, part)!r} and {getattr(whole, part)!r}"
+                )
             assert (whole.text, whole.thought, len(whole.calls)) == (reply.whole, reply.thought, len(reply.calls)), f"{caller} {name}: {whole}"
         one = Asking(caller, "m", "hello", system="sys", tools=TOOLS, choice=("tool", "get_time"), image=PNG_URL, pdf=PDF_URL, schema=SCHEMA)
         one.history = [*one.calls(("a1", "get_time", "{}")), *one.results(("a1", "noon"))]
@@ -219,5 +234,7 @@ REFUSED = {
 def _():
     passed = [name for name, (dialect, body) in REFUSED.items() if not dialect_rules.fault(dialect, body)]
     assert not passed, f"not refused: {passed}"
-    assert dialect_rules.fault("chat", {"messages": [USER], "description": "x"}, "openai") and not dialect_rules.fault("chat", {"messages": [USER]}, "openai")
+    assert dialect_rules.fault("chat", {"messages": [USER], "description": "x"}, "openai") and not dialect_rules.fault(
+        "chat", {"messages": [USER]}, "openai"
+    )
     return f"{len(REFUSED)} requests"

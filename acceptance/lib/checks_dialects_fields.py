@@ -6,8 +6,9 @@ import threading
 import dialect_answers
 from dialect_callers import TOOLS
 from dialect_scripts import CITED, PLAIN
-from dialects import UPSTREAM_IDS, asking, dropped, every_caller, every_upstream, names_dropped, post, problem, tell
 from harness import check, gw
+
+from dialects import UPSTREAM_IDS, asking, dropped, every_caller, every_upstream, names_dropped, post, problem, talk_of, tell
 
 
 def crossing(dialect: str, **more):
@@ -77,7 +78,11 @@ def _(caller):
 
 @check("field.dropped-stream", "the header is on streams too, and names each once", timeout=20)
 def _():
-    for caller, dialect, more in (("chat", "messages", {"seed": 1, "x_a": 2}), ("messages", "gemini", {"x_a": 2}), ("responses", "cohere", {"truncation": "auto"})):
+    for caller, dialect, more in (
+        ("chat", "messages", {"seed": 1, "x_a": 2}),
+        ("messages", "gemini", {"x_a": 2}),
+        ("responses", "cohere", {"truncation": "auto"}),
+    ):
         value = tell(asking(caller, dialect, PLAIN, more=more), True).answer.header("x-kilo-dropped-fields") or ""
         names = [name.strip() for name in value.split(",")]
         assert set(more) <= set(names) and len(names) == len(set(names)), f"{caller}-{dialect}: {names}"
@@ -113,7 +118,9 @@ def _():
         assert "response_format" in problem("chat", answer, 400)["message"], f"{answer}"
 
 
-@check("field.another-endpoint", "n=2 of a model with several endpoints goes to the one that can honour it; others are skipped, not asked", timeout=20)
+@check(
+    "field.another-endpoint", "n=2 of a model with several endpoints goes to the one that can honour it; others are skipped, not asked", timeout=20
+)
 def _():
     one = asking("chat", "lab/several", PLAIN, more={"n": 2, "logit_bias": {"1": 1}})
     answer = post(one, g=gw("several"))
@@ -139,7 +146,9 @@ def _(dialect):
     assert is_one or ("allowed_tools" in body and "get_time" in body), f"choice {heard.choice!r}, tools {sorted(heard.tools)}, {body}"
 
 
-@every_upstream("field", "schemas", "a tool's schema with $schema, $ref, $defs, anyOf and additionalProperties does not make the upstream refuse", timeout=20)
+@every_upstream(
+    "field", "schemas", "a tool's schema with $schema, $ref, $defs, anyOf and additionalProperties does not make the upstream refuse", timeout=20
+)
 def _(dialect):
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object", "additionalProperties": False,
               "properties": {"a": {"$ref": "#/$defs/A"}, "b": {"anyOf": [{"type": "string"}, {"type": "null"}]}},
@@ -148,7 +157,9 @@ def _(dialect):
     assert set(heard.tools["deep"]["properties"]) == {"a", "b"}, f"{heard.tools}"
 
 
-@check("field.server-tools", "a provider's own tools (web search) stay in their own dialect; elsewhere they are named as dropped or refused", timeout=20)
+@check(
+    "field.server-tools", "a provider's own tools (web search) stay in their own dialect; elsewhere they are named as dropped or refused", timeout=20
+)
 def _():
     search = {"type": "web_search_20250305", "name": "web_search", "max_uses": 3}
     for dialect in ("messages", "gemini", "chat"):
@@ -156,8 +167,6 @@ def _():
         answer = post(one)
         if dialect == "messages":
             assert answer.status == 200, f"{answer}"
-            from dialects import talk_of
-
             assert talk_of(one).body["tools"] == [search], f"{talk_of(one).body['tools']}"
         elif answer.status == 200:
             names_dropped(answer, "tools")
@@ -165,7 +174,12 @@ def _():
             problem("messages", answer, 400)
 
 
-@every_upstream("field", "citations", "citations of the upstream are annotations of a chat answer, JSON and stream; elsewhere where the caller's dialect has them", but=("converse",))
+@every_upstream(
+    "field",
+    "citations",
+    "citations of the upstream are annotations of a chat answer, JSON and stream; elsewhere where the caller's dialect has them",
+    but=("converse",),
+)
 def _(dialect):
     for stream in (False, True):
         told = tell(asking("chat", dialect, CITED), stream).told
@@ -188,8 +202,6 @@ def _(dialect):
         body |= {"system": [{"type": "text", "text": "Sys", **mark}]} if caller == "messages" else {}
         answer = post(one, **body)
         assert dialect_answers.read(caller, answer, False).text == PLAIN.whole
-        from dialects import talk_of
-
         heard = talk_of(one).heard
         assert heard.turns[0].text == "Long. " + one.prompt, f"{heard.turns}"
         if dialect in ("messages", "converse"):
@@ -204,12 +216,16 @@ def _():
         assert "k-1" not in str(tell(asking("chat", dialect, PLAIN, more={"prompt_cache_key": "k-1"})).talk.body)
 
 
-@check("field.cache-key-made", "Messages' metadata.user_id or breakpoints give a Responses or chat upstream a prompt_cache_key, the same one each time")
+@check(
+    "field.cache-key-made", "Messages' metadata.user_id or breakpoints give a Responses or chat upstream a prompt_cache_key, the same one each time"
+)
 def _():
     mark = {"cache_control": {"type": "ephemeral"}}
     keys = []
     for _ in range(2):
-        one = asking("messages", "responses", PLAIN, more={"metadata": {"user_id": "user_1_session_2"}, "system": [{"type": "text", "text": "S", **mark}]})
+        one = asking(
+            "messages", "responses", PLAIN, more={"metadata": {"user_id": "user_1_session_2"}, "system": [{"type": "text", "text": "S", **mark}]}
+        )
         keys.append(tell(one).talk.body.get("prompt_cache_key"))
     assert keys[0] and keys[0] == keys[1], f"{keys}"
 

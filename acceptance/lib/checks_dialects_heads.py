@@ -8,8 +8,9 @@ from catalogue import appears
 from dialect_callers import CALLERS, PATHS
 from dialect_scripts import PLAIN
 from dialect_upstreams import DIALECTS, KEY
+from harness import Gateway, check, cli_json, eventually, gateway, gw
+
 from dialects import MODEL, UPSTREAM_IDS, asking, every_upstream, post, row, settings, speaker, table, taken, talk_of, tell
-from harness import Gateway, cli_json, check, eventually, gateway, gw
 
 ATTRIBUTION = {"HTTP-Referer": "https://caller.example/app", "X-Title": "Caller's App", "X-OpenRouter-Title": "Caller's App"}
 KILO = {
@@ -57,7 +58,11 @@ def _():
 
 @check("head.sigv4-changes", "the signature is made anew for each request: another body or time is another signature, all of them valid")
 def _():
-    seen = {tell(asking("chat", "converse", PLAIN, prompt=text), stream).talk.headers["authorization"] for text in ("a", "b ☕") for stream in (False, True)}
+    seen = {
+        tell(asking("chat", "converse", PLAIN, prompt=text), stream).talk.headers["authorization"]
+        for text in ("a", "b ☕")
+        for stream in (False, True)
+    }
     assert len(seen) == 4 and all(dialect_aws.AUTHORIZATION.fullmatch(each) for each in seen), f"{len(seen)}"
 
 
@@ -186,7 +191,9 @@ def _():
     assert "made-up" not in sent, f"not on the list, and sent: {sent!r}"
     for dialect in ("chat", "gemini", "responses", "cohere"):
         assert "anthropic-beta" not in tell(asking("messages", dialect, PLAIN), headers=headers).talk.headers, dialect
-    assert "interleaved" not in tell(asking("chat", "messages", PLAIN), headers=headers).talk.headers.get("anthropic-beta", ""), "from another dialect"
+    assert "interleaved" not in tell(asking("chat", "messages", PLAIN), headers=headers).talk.headers.get("anthropic-beta", ""), (
+        "from another dialect"
+    )
 
 
 @check("head.openai-beta", "openai-beta leaves only in its own dialect")
@@ -209,7 +216,9 @@ def _():
         assert talk_of(one).headers.get("anthropic-version"), f"{version!r}: none was sent"
 
 
-@check("head.request-ids", "answers of every caller have x-generation-id, x-request-id, x-kilo-model and x-kilo-provider, JSON and stream", timeout=20)
+@check(
+    "head.request-ids", "answers of every caller have x-generation-id, x-request-id, x-kilo-model and x-kilo-provider, JSON and stream", timeout=20
+)
 def _():
     for caller in CALLERS:
         for stream in (False, True):

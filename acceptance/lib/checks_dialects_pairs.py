@@ -1,12 +1,27 @@
 """Every caller with every upstream, in JSON and as a stream: text, usage, finish, tools and their results, images, schemas, reasoning."""
 
+import json
 from dataclasses import replace
 
 from dialect_callers import PDF_URL, PNG, PNG_URL, SCHEMA, TOOLS
 from dialect_heard import image_bytes
 from dialect_scripts import (
-    CLOCK, ODD, ONE_CALL, PLAIN, SCRIPTS, SIGNATURES, STRUCTURED, THINKING, THINKING_CALL, THOUGHTS, TWO_CALLS, WEATHER, Reply, Usage,
+    CLOCK,
+    ODD,
+    ONE_CALL,
+    PLAIN,
+    SCRIPTS,
+    SIGNATURES,
+    STRUCTURED,
+    THINKING,
+    THINKING_CALL,
+    THOUGHTS,
+    TWO_CALLS,
+    WEATHER,
+    Reply,
+    Usage,
 )  # fmt: skip
+
 from dialects import MODEL, SIGNED, UPSTREAM_IDS, asking, both, costs, dropped, every_pair, names_dropped, tell
 
 REASON = {  # how each caller asks for some reasoning
@@ -129,7 +144,9 @@ def _(caller, dialect):
     one.history = [*one.calls(text="It is there."), *one.user("And now?")]
     heard = tell(one).talk.heard
     assert heard.system == "Be brief. ☕", f"system {heard.system!r}"
-    assert [(turn.role, turn.text) for turn in heard.turns] == [("user", one.prompt), ("assistant", "It is there."), ("user", "And now?")], f"{heard.turns}"
+    assert [(turn.role, turn.text) for turn in heard.turns] == [("user", one.prompt), ("assistant", "It is there."), ("user", "And now?")], (
+        f"{heard.turns}"
+    )
 
 
 @every_pair("image", "an image by data URL arrives with its bytes and kind, beside the text")
@@ -160,8 +177,6 @@ def _(caller, dialect):
 
 @every_pair("structured", "json_schema: the schema arrives (a forced tool where there is nothing else); the answer is text, not a call")
 def _(caller, dialect):
-    import json
-
     for one in both(caller, dialect, STRUCTURED, schema=SCHEMA):
         schema = one.talk.heard.schema
         assert schema and set(schema["properties"]) == {"city", "people"}, f"schema {schema}"

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 
 import dialect_answers
 import wire
@@ -10,8 +11,9 @@ from dialect_callers import CALLERS, TOOLS
 from dialect_scripts import EMPTY, PLAIN, SCRIPTS, Reply, Usage
 from dialect_side import EMBEDDED, VECTOR, vector_of
 from dialect_upstreams import COUNTED, DIALECTS
-from dialects import MODEL, PRICES, asking, costs, every_upstream, post, problem, row, settings, speaker, table, taken, talk_of
 from harness import Gateway, check, gateway, gw
+
+from dialects import MODEL, PRICES, asking, costs, every_upstream, post, problem, row, settings, speaker, table, taken, talk_of
 
 WAV = b"RIFF$\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x40\x1f\x00\x00\x80\x3e\x00\x00\x02\x00\x10\x00data\x00\x00\x00\x00"
 
@@ -52,14 +54,14 @@ def _(dialect):
         assert told["choices"][0]["finish_reason"] == "stop" and told["usage"]["prompt_tokens"] == 1_000, f"{told}"
         stream = g.post(json.dumps({**asked, "stream": True}).encode(), path="/v1/completions")
         chunks = wire.chunks(stream.body)
-        assert "".join(c["choices"][0]["text"] for c in chunks if c["choices"]) == PLAIN.whole and stream.body.endswith(b"data: [DONE]\n\n"), f"{stream}"
+        assert "".join(c["choices"][0]["text"] for c in chunks if c["choices"]) == PLAIN.whole and stream.body.endswith(b"data: [DONE]\n\n"), (
+            f"{stream}"
+        )
         assert {c["object"] for c in chunks} == {"text_completion"} and chunks[-1]["usage"]["completion_tokens"] == 500, f"{chunks[-1]}"
 
 
 @check("path.completions-broken", "legacy completions: a broken stream is an error, an empty one too, in OpenAI's shape")
 def _():
-    from dataclasses import replace
-
     g = gw("dialects")
     asked = {"model": MODEL["gemini"], "prompt": f"script:{SCRIPTS.add(replace(PLAIN, cut=2))}", "stream": True}
     answer = g.post(json.dumps(asked).encode(), path="/v1/completions")
@@ -72,7 +74,11 @@ def _():
 # ---------------------------------------------------------------- Responses is stateless
 
 
-@check("path.responses-stateless", "responses: store:true, previous_response_id, conversation, background are a 400 with the reason; nothing is sent", timeout=20)
+@check(
+    "path.responses-stateless",
+    "responses: store:true, previous_response_id, conversation, background are a 400 with the reason; nothing is sent",
+    timeout=20,
+)
 def _():
     for dialect in ("responses", "gemini"):
         for more in ({"store": True}, {"previous_response_id": "resp_1"}, {"conversation": "conv_1"}, {"background": True}):
@@ -101,18 +107,32 @@ def _():
 # ---------------------------------------------------------------- prefixes, versions, queries
 
 
-@check("path.prefixes", "chat, responses, messages, v1/messages below each prefix; completions and embeddings too; with doubled slashes and ?beta=true", timeout=30)
+@check(
+    "path.prefixes",
+    "chat, responses, messages, v1/messages below each prefix; completions and embeddings too; with doubled slashes and ?beta=true",
+    timeout=30,
+)
 def _():
     for prefix in PREFIXES:
         for caller in CALLERS:
             paths = [f"{prefix}/{'chat/completions' if caller == 'chat' else caller}"]
-            paths += [f"{prefix}/v1/messages", f"{prefix}/messages?beta=true", f"{prefix}/v1/messages?beta=true", f"{prefix}//messages"] if caller == "messages" else []
+            paths += (
+                [f"{prefix}/v1/messages", f"{prefix}/messages?beta=true", f"{prefix}/v1/messages?beta=true", f"{prefix}//messages"]
+                if caller == "messages"
+                else []
+            )
             for path in paths:
                 one = asking(caller, "gemini", PLAIN)
                 answer = gw("dialects").post(json.dumps(one.body()).encode(), path=path)
                 assert answer.status == 200, f"{path}: {answer}"
                 assert dialect_answers.read(caller, answer, False).text == PLAIN.whole
-        for path in (f"{prefix}/completions", f"{prefix}/embeddings", f"{prefix}/audio/transcriptions", f"{prefix}/fim/completions", f"{prefix}/v1/messages/count_tokens"):
+        for path in (
+            f"{prefix}/completions",
+            f"{prefix}/embeddings",
+            f"{prefix}/audio/transcriptions",
+            f"{prefix}/fim/completions",
+            f"{prefix}/v1/messages/count_tokens",
+        ):
             answer = gw("dialects").post(b"{}", path=path)
             assert answer.status in (400, 404, 415, 422) and b"path_not_found" not in answer.body, f"{path}: {answer}"
 
@@ -120,7 +140,13 @@ def _():
 @check("path.errors", "each door refuses in its own shape: no key, unknown model, no JSON, wrong method", timeout=20)
 def _():
     g = gw("dialects")
-    for caller, path in (("chat", "/v1/chat/completions"), ("responses", "/v1/responses"), ("messages", "/v1/messages"), ("chat", "/v1/embeddings"), ("chat", "/v1/completions")):
+    for caller, path in (
+        ("chat", "/v1/chat/completions"),
+        ("responses", "/v1/responses"),
+        ("messages", "/v1/messages"),
+        ("chat", "/v1/embeddings"),
+        ("chat", "/v1/completions"),
+    ):
         body = {"model": "lab/nobody", "messages": [{"role": "user", "content": "x"}], "input": "x", "prompt": "x", "max_tokens": 9}
         unknown = problem(caller, g.post(json.dumps(body).encode(), path=path), 404)
         assert "lab/" in unknown["message"], f"{path}: {unknown['message']!r}"
@@ -176,7 +202,9 @@ def _():
             assert told["usage"]["prompt_tokens"] == EMBEDDED, f"{told['usage']}"
     assert len(ask("/v1/embeddings", {"model": "lab/embed", "input": "a", "dimensions": 8}).json()["data"][0]["embedding"]) == 8
     row = gw("doors").row(answer.header("x-generation-id"))
-    assert (row["prompt_tokens"], row["completion_tokens"]) == (EMBEDDED, 0) and float(row["cost_usd"]) == float(cost_of(EMBEDDED * PRICES["input"])), f"{row}"
+    assert (row["prompt_tokens"], row["completion_tokens"]) == (EMBEDDED, 0) and float(row["cost_usd"]) == float(
+        cost_of(EMBEDDED * PRICES["input"])
+    ), f"{row}"
 
 
 @check("path.embeddings-bedrock", "embeddings of a Bedrock model go by invoke, signed; many inputs keep their order", timeout=20)
@@ -189,7 +217,12 @@ def _():
 
 @check("path.embeddings-wrong", "embeddings: a chat model, no input, a wrong dimension are a 400")
 def _():
-    for body in ({"model": "lab/embed"}, {"model": "lab/embed", "input": []}, {"model": "lab/embed", "input": "a", "dimensions": -1}, {"model": "lab/embed", "input": {"a": 1}}):
+    for body in (
+        {"model": "lab/embed"},
+        {"model": "lab/embed", "input": []},
+        {"model": "lab/embed", "input": "a", "dimensions": -1},
+        {"model": "lab/embed", "input": {"a": 1}},
+    ):
         problem("chat", ask("/v1/embeddings", body), 400)
 
 
@@ -199,7 +232,9 @@ def _():
 def multipart(fields: dict[str, str], audio: bytes = WAV) -> tuple[bytes, dict[str, str]]:
     mark = "----kilo-acceptance"
     parts = [f'--{mark}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode() for name, value in fields.items()]
-    parts.append(f'--{mark}\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\nContent-Type: audio/wav\r\n\r\n'.encode() + audio + b"\r\n")
+    parts.append(
+        f'--{mark}\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\nContent-Type: audio/wav\r\n\r\n'.encode() + audio + b"\r\n"
+    )
     return b"".join(parts) + f"--{mark}--\r\n".encode(), {"Content-Type": f"multipart/form-data; boundary={mark}"}
 
 
@@ -207,7 +242,9 @@ def multipart(fields: dict[str, str], audio: bytes = WAV) -> tuple[bytes, dict[s
 def _():
     for form in (None, "json", "verbose_json", "text"):
         script = SCRIPTS.add(PLAIN)
-        fields = {"model": "lab/hear", "prompt": f"script:{script}", "language": "en", "temperature": "0.2"} | ({"response_format": form} if form else {})
+        fields = {"model": "lab/hear", "prompt": f"script:{script}", "language": "en", "temperature": "0.2"} | (
+            {"response_format": form} if form else {}
+        )
         body, headers = multipart(fields, WAV + bytes(range(256)))
         answer = gw("doors").post(body, path="/v1/audio/transcriptions", headers=headers)
         assert answer.status == 200, f"{form}: {answer}"
@@ -217,7 +254,11 @@ def _():
         assert (sent["model"], sent["language"], sent["temperature"]) == ("hear-1", "en", "0.2"), f"{sent}"
 
 
-@check("path.transcription-json", "audio/transcriptions, JSON: input_audio{data, format} becomes the upstream's multipart; usage with seconds", timeout=20)
+@check(
+    "path.transcription-json",
+    "audio/transcriptions, JSON: input_audio{data, format} becomes the upstream's multipart; usage with seconds",
+    timeout=20,
+)
 def _():
     for prefix in ("/v1", "/api/openrouter", "/api/gateway/v1"):
         asked = {"model": "lab/hear", "input_audio": {"data": base64.b64encode(WAV).decode(), "format": "wav"}, "language": "en"}
@@ -230,10 +271,16 @@ def _():
     assert row["model"] == "lab/hear" and row["status"] == "ok", f"{row}"
 
 
-@check("path.transcription-wrong", "audio/transcriptions: no file, no model, no audio model, broken base64 are a 400 or 404 that says which", timeout=20)
+@check(
+    "path.transcription-wrong", "audio/transcriptions: no file, no model, no audio model, broken base64 are a 400 or 404 that says which", timeout=20
+)
 def _():
     mark = "----kilo-acceptance"
-    for body, headers in ((f"--{mark}--\r\n".encode(), {"Content-Type": f"multipart/form-data; boundary={mark}"}), multipart({}), multipart({"model": "lab/nobody"})):
+    for body, headers in (
+        (f"--{mark}--\r\n".encode(), {"Content-Type": f"multipart/form-data; boundary={mark}"}),
+        multipart({}),
+        multipart({"model": "lab/nobody"}),
+    ):
         problem("chat", gw("doors").post(body, path="/v1/audio/transcriptions", headers=headers), 400, 404)
     for asked in ({"model": "lab/hear"}, {"model": "lab/hear", "input_audio": {"data": "%%%", "format": "wav"}}):
         problem("chat", ask("/v1/audio/transcriptions", asked), 400)
@@ -244,7 +291,9 @@ def _():
 FIM_PATHS = ("/api/fim/completions", *(f"{prefix}/fim/completions" for prefix in PREFIXES))
 
 
-@check("path.fim", "fim/completions at /api and below each prefix: prompt, suffix and stop arrive; the answer is Mistral's, JSON and stream", timeout=30)
+@check(
+    "path.fim", "fim/completions at /api and below each prefix: prompt, suffix and stop arrive; the answer is Mistral's, JSON and stream", timeout=30
+)
 def _():
     for path in FIM_PATHS:
         for stream in (False, True):
@@ -261,18 +310,36 @@ def _():
                 text = answer.json()["choices"][0]["message"]["content"]
             assert text == PLAIN.whole, f"{path}: {text!r}"
             sent = body_of(script)
-            assert (sent["prompt"], sent["suffix"], sent["max_tokens"], sent["stop"], sent["model"]) == (asked["prompt"], "return x", 256, ["\n\n"], "codestral-2508")
+            assert (sent["prompt"], sent["suffix"], sent["max_tokens"], sent["stop"], sent["model"]) == (
+                asked["prompt"],
+                "return x",
+                256,
+                ["\n\n"],
+                "codestral-2508",
+            )
             assert speaker("side").one(script).path == "/v1/fim/completions"
     costs(gw("doors").row(answer.header("x-generation-id"))["cost_usd"], Usage())
 
 
-@check("path.fim-limits", "fim: max_tokens beyond 1000 or of the wrong kind, no prompt, an unknown or unable model are a 400 or 404; nothing is sent", timeout=20)
+@check(
+    "path.fim-limits",
+    "fim: max_tokens beyond 1000 or of the wrong kind, no prompt, an unknown or unable model are a 400 or 404; nothing is sent",
+    timeout=20,
+)
 def _():
     before = len(speaker("side").talks)
     good = {"model": "mistralai/codestral-2508", "prompt": "x", "max_tokens": 1_000}
     served = ask("/api/fim/completions", good)
     assert served.status == 200, f"{served}"
-    for wrong in ({"max_tokens": 1_001}, {"max_tokens": 0}, {"max_tokens": "9"}, {"prompt": None}, {"prompt": 7}, {"model": "lab/nobody"}, {"model": "lab/embed"}):
+    for wrong in (
+        {"max_tokens": 1_001},
+        {"max_tokens": 0},
+        {"max_tokens": "9"},
+        {"prompt": None},
+        {"prompt": 7},
+        {"model": "lab/nobody"},
+        {"model": "lab/embed"},
+    ):
         problem("chat", ask("/api/fim/completions", {**good, **wrong}), 400, 404)
     assert len(speaker("side").talks) == before + 1, "one of them was sent"
 
@@ -320,6 +387,8 @@ def _by_key(name: str) -> None:
 
 
 for _name in BY_KEY:
-    check(f"path.env-{_name.lower()}", f"{_name}_API_KEY (with {_name}_BASE_URL) in the environment is an upstream: listed, and asked by every caller", 30)(
-        lambda name=_name: _by_key(name)
-    )
+    check(
+        f"path.env-{_name.lower()}",
+        f"{_name}_API_KEY (with {_name}_BASE_URL) in the environment is an upstream: listed, and asked by every caller",
+        30,
+    )(lambda name=_name: _by_key(name))

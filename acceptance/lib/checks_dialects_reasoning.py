@@ -1,12 +1,15 @@
 """Reasoning in one shape: what is asked for converts, what is told replays, and a signature goes to its own family alone."""
 
+import json
+
 import dialect_answers
 from checks_dialects_pairs import REASON
 from dialect_callers import CALLERS, TOOLS
-from dialect_scripts import PLAIN, SCRIPTS, SIGNATURES, THINKING, THINKING_CALL, Reply, b64
+from dialect_scripts import PLAIN, SCRIPTS, SIGNATURES, THINKING, THINKING_CALL, THINKING_CLOCK, Reply, b64
 from dialect_upstreams import DIALECTS
-from dialects import MODEL, PLAIN_MODEL, UPSTREAM_IDS, asking, every_caller, every_upstream, post, row, settings, speaker, table, taken, tell
 from harness import Gateway, check, gateway, gw
+
+from dialects import MODEL, PLAIN_MODEL, UPSTREAM_IDS, asking, every_caller, every_upstream, post, row, settings, speaker, table, taken, tell
 
 SHARES = {"max": 0.95, "xhigh": 0.95, "high": 0.8, "medium": 0.5, "low": 0.2, "minimal": 0.1}  # of max_tokens
 CAP = 20_000
@@ -42,7 +45,10 @@ def _(dialect):
 @every_upstream("reason", "budget", "a budget (chat's reasoning.max_tokens, Messages' thinking) arrives as it is, or as the nearest effort")
 def _(dialect):
     for budget, effort in ((16_000, "high"), (10_000, "medium"), (4_000, "low")):
-        for caller, more in (("chat", {"reasoning": {"max_tokens": budget}}), ("messages", {"thinking": {"type": "enabled", "budget_tokens": budget}})):
+        for caller, more in (
+            ("chat", {"reasoning": {"max_tokens": budget}}),
+            ("messages", {"thinking": {"type": "enabled", "budget_tokens": budget}}),
+        ):
             heard = tell(asking(caller, dialect, PLAIN, max_tokens=CAP, more=more)).talk.heard
             assert heard.budget == budget or (heard.budget is None and heard.effort == effort), f"{caller} {budget}: {heard.effort!r} {heard.budget}"
 
@@ -64,7 +70,11 @@ def _(dialect):
 def _(dialect):
     for cap in (600, 1_200, 1_500):
         for effort in ("minimal", "high", "max"):
-            one = tell(asking("chat", dialect, PLAIN, max_tokens=cap, temperature=0.3, tools=TOOLS, choice="required", more={"reasoning": {"effort": effort}}))
+            one = tell(
+                asking(
+                    "chat", dialect, PLAIN, max_tokens=cap, temperature=0.3, tools=TOOLS, choice="required", more={"reasoning": {"effort": effort}}
+                )
+            )
             assert one.told.text == PLAIN.whole
 
 
@@ -86,7 +96,12 @@ def _(caller):
         assert tell(asking(caller, dialect, THINKING, max_tokens=CAP, more=more)).told.text == THINKING.whole
 
 
-@every_upstream("reason", "details", "chat answers carry reasoning and reasoning_details with type, format and index, alike in JSON and stream", but=("chat", "cohere"))
+@every_upstream(
+    "reason",
+    "details",
+    "chat answers carry reasoning and reasoning_details with type, format and index, alike in JSON and stream",
+    but=("chat", "cohere"),
+)
 def _(dialect):
     for stream in (False, True):
         told = tell(asking("chat", dialect, THINKING_CALL, tools=TOOLS, more=REASON["chat"]), stream).told
@@ -122,7 +137,7 @@ def _():
 def _(caller):
     for maker in ("responses", "messages", "gemini"):
         for taker in DIALECTS:
-            if FAMILY[maker] == FAMILY[taker]:
+            if FAMILY[maker] == FAMILY[taker] or (caller == taker == "chat"):  # chat to chat is relayed unread
                 continue
             for stream in (False, True):
                 first = tell(asking(caller, maker, SCRIPTS.add(THINKING_CALL, PLAIN), tools=TOOLS, more=REASON[caller]), stream)
@@ -137,7 +152,7 @@ def _(caller):
 
 @check("reason.foreign-back", "and back at its own provider it has its signature again, and not the other's", timeout=20)
 def _():
-    first = tell(asking("chat", "messages", SCRIPTS.add(THINKING_CALL, THINKING_CALL, PLAIN), tools=TOOLS, more=REASON["chat"]))
+    first = tell(asking("chat", "messages", SCRIPTS.add(THINKING_CALL, THINKING_CLOCK, PLAIN), tools=TOOLS, more=REASON["chat"]))
     onward = first.asking.add(first.told, (first.told.calls[0][0], "sunny"))
     onward.model = MODEL["gemini"]
     second = tell(onward)
@@ -183,10 +198,12 @@ def _():
             assert not kept and turn.text == "Looking." and turn.calls[0][1:] == ("get_weather", {"city": "Rome"}), f"{where} {signature!r}: {turn}"
 
 
-@check("reason.gemini-anywhere", "a chat caller finds Gemini's signature with its call, in JSON and stream, and it survives a JSON round trip", timeout=20)
+@check(
+    "reason.gemini-anywhere",
+    "a chat caller finds Gemini's signature with its call, in JSON and stream, and it survives a JSON round trip",
+    timeout=20,
+)
 def _():
-    import json
-
     for stream in (False, True):
         first = tell(asking("chat", "gemini", SCRIPTS.add(THINKING_CALL, PLAIN), tools=TOOLS, more=REASON["chat"]), stream)
         first.told.replay = json.loads(json.dumps(first.told.replay))
@@ -205,7 +222,9 @@ def _(dialect):
         one = tell(asking(caller, PLAIN_MODEL[dialect], PLAIN, more=REASON[caller]))
         heard = one.talk.heard
         assert heard.effort is None and heard.budget is None, f"{caller}: effort {heard.effort!r}, budget {heard.budget}"
-        said = [f"{name}: {value}" for name, value in one.answer.headers if name.startswith("x-kilo") and ("reasoning" in value or "thinking" in value)]
+        said = [
+            f"{name}: {value}" for name, value in one.answer.headers if name.startswith("x-kilo") and ("reasoning" in value or "thinking" in value)
+        ]
         assert said, f"{caller}: no x-kilo header says so: {[name for name, _ in one.answer.headers]}"
 
 

@@ -2,11 +2,13 @@
 
 import dialect_answers
 import dialect_rules
+from catalogue import appears
 from dialect_callers import CALLERS, TOOLS, Asking
 from dialect_scripts import PLAIN, SCRIPTS
 from dialect_upstreams import DIALECTS
-from dialects import PAIRS, asking, every_pair, every_upstream, names_dropped, post, problem, settings, speaker, tell
 from harness import Gateway, check, eventually, gateway, gw
+
+from dialects import PAIRS, asking, every_pair, every_upstream, names_dropped, post, problem, settings, speaker, tell
 
 CROSSING = [(caller, dialect) for caller, dialect in PAIRS if caller != dialect]
 
@@ -23,7 +25,9 @@ def mended(caller: str, dialect: str, *history: dict, tools: dict | None = None)
 def crossing(feature: str, what: str):
     def register(function):
         for caller, dialect in CROSSING:
-            check(f"repair.{feature}.{caller}-{dialect}", f"{caller} caller, {dialect} upstream: {what}", 15)(lambda c=caller, d=dialect: function(c, d))
+            check(f"repair.{feature}.{caller}-{dialect}", f"{caller} caller, {dialect} upstream: {what}", 15)(
+                lambda c=caller, d=dialect: function(c, d)
+            )
         return function
 
     return register
@@ -181,7 +185,12 @@ def warned(answer, *names: str) -> None:
         assert name in said, f"no warning header about {name}: {[name for name, _ in answer.headers]} {said!r}"
 
 
-@every_upstream("repair", "clamp", "temperature beyond what the provider takes is clamped with a warning header, not silently and not a 400", but=("chat", "responses"))
+@every_upstream(
+    "repair",
+    "clamp",
+    "temperature beyond what the provider takes is clamped with a warning header, not silently and not a 400",
+    but=("chat", "responses"),
+)
 def _(dialect):
     most = 2 if dialect == "gemini" else 1
     one = tell(asking("chat", dialect, PLAIN, temperature=most + 0.7))
@@ -191,10 +200,8 @@ def _(dialect):
     assert not any("warning" in name for name, _ in fine.answer.headers), "a warning where nothing was clamped"
 
 
-@every_pair("too-long", "max tokens beyond the model's longest answer (32,000) are clamped with a warning header", but=("chat",))
+@crossing("too-long", "max tokens beyond the model's longest answer (32,000) are clamped with a warning header")
 def _(caller, dialect):
-    if caller == dialect:
-        return
     one = tell(asking(caller, dialect, PLAIN, max_tokens=90_000))
     assert one.talk.heard.max_tokens == 32_000, f"max_tokens {one.talk.heard.max_tokens}"
     warned(one.answer, {"responses": "max_output_tokens"}.get(caller, "max_tokens"))
@@ -229,8 +236,6 @@ def houses_gateway() -> Gateway:
 
 def at_house(name: str, one: Asking, **more):
     """Asked at the model of that house; gives the body that it got."""
-    from catalogue import appears
-
     one.model = {"openai": "openai/gpt-lab-large", "mistral": "mistralai/mistral-lab-large"}[name]
     appears(gw("houses"), one.model)
     answer = post(one, g=gw("houses"), **more)

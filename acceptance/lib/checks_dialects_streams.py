@@ -1,13 +1,15 @@
 """What goes wrong upstream, with every caller and every upstream: statuses, errors inside a stream, cuts at every event, empty answers."""
 
+import json
 from dataclasses import replace
 
 import dialect_answers
-from dialect_callers import TOOLS
+from dialect_callers import PATHS, TOOLS
 from dialect_scripts import EMPTY, ONE_CALL, PLAIN, SCRIPTS, THINKING, Reply
 from dialect_upstreams import EVENTS
-from dialects import asking, every_pair, finish_at, post, problem, talk_of
 from harness import check, eventually, gw
+
+from dialects import asking, every_pair, finish_at, post, problem, speaker, talk_of
 
 STATUSES = {400: 400, 401: 502, 403: 502, 404: 502, 413: 413, 422: 422, 429: 429, 500: 502, 503: 503, 529: 503}  # upstream's, caller's
 KINDS = {400: "invalid_request_error", 413: "request_too_large", 429: "rate_limit_error", 502: "api_error", 503: "overloaded_error"}
@@ -56,7 +58,9 @@ def _(caller, dialect):
     for base, tools in ((THINKING, {}), (ONE_CALL, TOOLS)):
         for at in range(finish_at(dialect, base) + 1):
             for how in ("end", "reset") if at % 3 == 0 else ("end",):
-                broken(caller, post(asking(caller, dialect, replace(base, cut=at, cut_how=how), tools=tools), True), base, f"{how} after {at} events")
+                one = asking(caller, dialect, replace(base, cut=at, cut_how=how), tools=tools)
+                broken(caller, post(one, True), base, f"{how} after {at} events")
+                assert talk_of(one).dialect == dialect, f"refused: {talk_of(one).fault}"
                 seen += 1
     return f"{seen} cuts"
 
@@ -66,8 +70,9 @@ def _(caller, dialect):
     request = {"stream_options": {"include_usage": True}}
     whole = EVENTS[dialect](PLAIN, request)
     for at in (1, len(whole) // 2, finish_at(dialect, PLAIN)):
-        answer = post(asking(caller, dialect, replace(PLAIN, cut=at, is_torn=True)), True)
-        broken(caller, answer, PLAIN, f"torn in event {at}")
+        one = asking(caller, dialect, replace(PLAIN, cut=at, is_torn=True))
+        broken(caller, post(one, True), PLAIN, f"torn in event {at}")
+        assert talk_of(one).dialect == dialect, f"refused: {talk_of(one).fault}"
 
 
 @every_pair("empty", "an empty completion is an error, not a success, JSON and stream")
@@ -84,7 +89,11 @@ def _(caller, dialect):
         assert told.usage and told.usage[0] > 5 and told.usage[1] > 3, f"usage {told.usage}"
 
 
-@check("stream.failed-over", "an error before the first event goes to the next endpoint, whatever it speaks; the caller sees one clean answer", timeout=20)
+@check(
+    "stream.failed-over",
+    "an error before the first event goes to the next endpoint, whatever it speaks; the caller sees one clean answer",
+    timeout=20,
+)
 def _():
     for caller in ("chat", "responses", "messages"):
         one = asking(caller, "lab/several", SCRIPTS.add(replace(PLAIN, status=500), PLAIN))
@@ -104,8 +113,6 @@ def _():
 
 @check("stream.gone", "a caller who leaves a translated stream: the upstream is left within a second, the row says client_gone", timeout=30)
 def _():
-    from dialects import speaker
-
     slow = replace(PLAIN, text=tuple(f"word{n} " for n in range(200)), pause_s=0.05)
     for caller, dialect in (("messages", "gemini"), ("chat", "messages"), ("responses", "converse")):
         one = asking(caller, dialect, slow)
@@ -118,10 +125,6 @@ def _():
 
 def post_until_text(one):
     """Reads until a word has come, and leaves."""
-    import json
-
-    from dialect_callers import PATHS
-
     body = json.dumps(one.body(True)).encode()
     return gw("dialects").post(body, path=PATHS[one.caller], timeout=8, on_piece=lambda answer: b"word" in answer.body)
 

@@ -154,7 +154,10 @@ def _merge_calls(calls: dict, deltas: list[dict]) -> None:
 def _merge_details(details: list[dict], deltas: list[dict]) -> None:
     """Pieces of one `index` and `type` are one: texts are joined, the rest is overwritten."""
     for delta in deltas:
-        same = next((d for d in details if (d.get("index"), d["type"]) == (delta.get("index"), delta["type"]) and delta["type"] != "reasoning.encrypted"), None)
+        same = next(
+            (d for d in details if (d.get("index"), d["type"]) == (delta.get("index"), delta["type"]) and delta["type"] != "reasoning.encrypted"),
+            None,
+        )
         if same is None:
             details.append(dict(delta))
             continue
@@ -272,7 +275,7 @@ def _messages_stream(events: list) -> Told:
         elif kind == "content_block_stop":
             assert is_open, f"{event}"
             is_open = False
-            if whole["content"][-1]["type"] == "tool_use":
+            if whole["content"][-1]["type"] in ("tool_use", "server_tool_use"):
                 whole["content"][-1]["input"] = json.loads(partial or "{}")
         elif kind == "message_delta":
             whole |= event["delta"]

@@ -1,4 +1,7 @@
-"""AWS Signature Version 4 as the receiving side checks it, from the request as it came. https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html"""
+"""AWS Signature Version 4 as the receiving side checks it, from the request as it came.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html
+"""
 
 import hashlib
 import hmac
@@ -6,7 +9,9 @@ import re
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-AUTHORIZATION = re.compile(r"AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([^/]+)/([^/]+)/aws4_request, ?SignedHeaders=([^,]+), ?Signature=([0-9a-f]{64})")
+AUTHORIZATION = re.compile(
+    r"AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([^/]+)/([^/]+)/aws4_request, ?SignedHeaders=([^,]+), ?Signature=([0-9a-f]{64})"
+)
 
 
 def _hmac(key: bytes, text: str) -> bytes:

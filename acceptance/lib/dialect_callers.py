@@ -4,6 +4,7 @@
 """
 
 import copy
+import json
 from dataclasses import dataclass, field
 
 CALLERS = ("chat", "responses", "messages")
@@ -13,7 +14,11 @@ PNG_URL = f"data:image/png;base64,{PNG}"
 PDF = "JVBERi0xLjQKJcOkw7zDtsOfCnRyYWlsZXIgPDw+PgolJUVPRgo="
 PDF_URL = f"data:application/pdf;base64,{PDF}"
 TOOLS = {
-    "get_weather": {"type": "object", "properties": {"city": {"type": "string", "description": "which"}, "unit": {"type": "string"}}, "required": ["city"]},
+    "get_weather": {
+        "type": "object",
+        "properties": {"city": {"type": "string", "description": "which"}, "unit": {"type": "string"}},
+        "required": ["city"],
+    },
     "get_time": {"type": "object", "properties": {"zone": {"type": "string"}, "hours": {"type": "array", "items": {"type": "number"}}}},
 }
 SCHEMA = {
@@ -65,8 +70,6 @@ class Asking:
 
     def calls(self, *calls: tuple[str, str, str], text: str = "") -> list[dict]:
         """An assistant turn with calls (id, name, arguments as text), as the caller would have it in its history."""
-        import json
-
         if self.caller == "chat":
             made = [{"id": id, "type": "function", "function": {"name": name, "arguments": arguments}} for id, name, arguments in calls]
             return [{"role": "assistant", "content": text or None, **({"tool_calls": made} if made else {})}]
@@ -74,7 +77,9 @@ class Asking:
             said = [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text, "annotations": []}]}] if text else []
             return said + [{"type": "function_call", "call_id": id, "name": name, "arguments": arguments} for id, name, arguments in calls]
         blocks = [{"type": "text", "text": text}] if text else []
-        return [{"role": "assistant", "content": blocks + [{"type": "tool_use", "id": id, "name": name, "input": json.loads(a)} for id, name, a in calls]}]
+        return [
+            {"role": "assistant", "content": blocks + [{"type": "tool_use", "id": id, "name": name, "input": json.loads(a)} for id, name, a in calls]}
+        ]
 
     def user(self, text: str) -> list[dict]:
         return [{"role": "user", "content": text}]
@@ -90,7 +95,9 @@ class Asking:
         system = [{"role": "system", "content": self.system}] if self.system else []
         body: dict = {"model": self.model, "messages": [*system, {"role": "user", "content": content}, *self.history]}
         if self.tools:
-            body["tools"] = [{"type": "function", "function": {"name": n, "description": f"Tool {n}", "parameters": s}} for n, s in self.tools.items()]
+            body["tools"] = [
+                {"type": "function", "function": {"name": n, "description": f"Tool {n}", "parameters": s}} for n, s in self.tools.items()
+            ]
         if self.choice is not None:
             named = isinstance(self.choice, tuple)
             body["tool_choice"] = {"type": "function", "function": {"name": self.choice[1]}} if named else self.choice
@@ -107,7 +114,9 @@ class Asking:
         body: dict = {"model": self.model, "input": [{"role": "user", "content": content}, *self.history], "store": False}
         body |= {"instructions": self.system} if self.system else {}
         if self.tools:
-            body["tools"] = [{"type": "function", "name": n, "description": f"Tool {n}", "parameters": s, "strict": False} for n, s in self.tools.items()]
+            body["tools"] = [
+                {"type": "function", "name": n, "description": f"Tool {n}", "parameters": s, "strict": False} for n, s in self.tools.items()
+            ]
         if self.choice is not None:
             body["tool_choice"] = {"type": "function", "name": self.choice[1]} if isinstance(self.choice, tuple) else self.choice
         if self.schema:

@@ -139,12 +139,16 @@ def _messages(body: dict) -> None:
         _need((body.get("tool_choice") or {}).get("type") not in ("any", "tool"), "Thinking may not be enabled when tool_choice forces tool use.")
     _need(body.get("tools") or not body.get("tool_choice"), "tool_choice: may only be specified while providing tools")
     for tool in body.get("tools") or []:
-        _known(tool, {"name", "description", "input_schema", "cache_control", "type", "strict", "eager_input_streaming", "defer_loading"}, "tools: {name}")
+        _known(
+            tool,
+            {"name", "description", "input_schema", "cache_control", "type", "strict", "eager_input_streaming", "defer_loading"},
+            "tools: {name}",
+        )
         _need(tool.get("input_schema", {}).get("type") == "object", "tools.0.custom.input_schema.type: Field required")
     used: list[str] = []
     last_role = ""
     for message in body["messages"]:
-        _need(message["role"] in ("user", "assistant"), f"messages: Unexpected role \"{message['role']}\"")
+        _need(message["role"] in ("user", "assistant"), f'messages: Unexpected role "{message["role"]}"')
         blocks = message["content"] if isinstance(message["content"], list) else [{"type": "text", "text": message["content"]}]
         _need(blocks, "messages: all messages must have non-empty content")
         if message["role"] == last_role == "assistant":

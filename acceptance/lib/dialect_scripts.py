@@ -49,13 +49,15 @@ class Call:
 class Reply:
     """`finish`: stop length tool_calls content_filter stop_sequence. `error` and `cut` count payload events of a stream."""
 
-    text: tuple[str, ...] = ("Paris", " is the", " capital: café ☕ \"x\" \\ \n.")
+    text: tuple[str, ...] = ("Paris", " is the", ' capital: café ☕ "x" \\ \n.')
     thinking: tuple[str, ...] = ()
     is_signed: bool = True
     redacted: str = ""
     details: bool = True  # of a chat upstream: reasoning_details as OpenRouter has them; else reasoning_content as DeepSeek has it
     calls: tuple[Call, ...] = ()
     structured: dict | None = None  # the answer where a schema was asked for, in whichever way it was
+    is_searched: bool = False  # the provider ran a web search of its own before it answered (Messages, Responses)
+    image: str = ""  # base64 of a PNG that it drew (Gemini)
     citations: tuple[tuple[str, str], ...] = ()  # (url, title)
     finish: str = "stop"
     usage: Usage | None = field(default_factory=Usage)
@@ -88,9 +90,11 @@ ONE_CALL = Reply(text=("Let me look.",), calls=(WEATHER,), finish="tool_calls")
 TWO_CALLS = Reply(text=(), calls=(WEATHER, CLOCK), finish="tool_calls")
 THINKING = Reply(thinking=THOUGHTS, usage=Usage(1_000, 500, reasoning=120))
 THINKING_CALL = Reply(text=(), thinking=THOUGHTS, calls=(WEATHER,), finish="tool_calls", usage=Usage(1_000, 500, reasoning=120))
+THINKING_CLOCK = replace(THINKING_CALL, calls=(CLOCK,))  # another call, for a later turn: ids are new in each
 STRUCTURED = Reply(text=(), structured={"city": "Paris", "people": 2_100_000})
 CITED = Reply(citations=(("https://example.com/paris", "Paris, a city"),))
 EMPTY = Reply(text=(), usage=Usage(1_000, 0))
+SEARCHED = Reply(is_searched=True)
 ODD = replace(PLAIN, is_odd=True)
 CACHED = Reply(usage=Usage(10_000, 500, cached=7_000))
 WRITTEN = Reply(usage=Usage(10_000, 500, cached=4_000, written=3_000))

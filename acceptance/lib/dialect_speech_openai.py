@@ -54,9 +54,12 @@ def chat_body(reply: Reply, request: dict) -> dict:
         message |= {"reasoning": reply.thought, "reasoning_details": _details(reply)} if reply.details else {"reasoning_content": reply.thought}
     if reply.calls:
         message["tool_calls"] = [
-            {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": json.dumps(c.arguments, ensure_ascii=False)}} for c in reply.calls
+            {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": json.dumps(c.arguments, ensure_ascii=False)}}
+            for c in reply.calls
         ]
-    choices = [{"index": n, "message": message, "logprobs": _logprobs(request), "finish_reason": FINISH[reply.finish]} for n in range(request.get("n") or 1)]
+    choices = [
+        {"index": n, "message": message, "logprobs": _logprobs(request), "finish_reason": FINISH[reply.finish]} for n in range(request.get("n") or 1)
+    ]
     body = {"id": "chatcmpl-lab1", "object": "chat.completion", "created": CREATED, "model": request.get("model"), "choices": choices,
             "system_fingerprint": "fp_lab", "service_tier": "default"}  # fmt: skip
     if reply.usage:
@@ -65,12 +68,20 @@ def chat_body(reply: Reply, request: dict) -> dict:
 
 
 def _logprobs(request: dict) -> dict | None:
-    return {"content": [{"token": "Paris", "logprob": -0.25, "bytes": None, "top_logprobs": []}], "refusal": None} if request.get("logprobs") else None
+    return (
+        {"content": [{"token": "Paris", "logprob": -0.25, "bytes": None, "top_logprobs": []}], "refusal": None} if request.get("logprobs") else None
+    )
 
 
 def chat_events(reply: Reply, request: dict) -> list[dict | str]:
     reply = _without_excluded(reply, request)
-    head = {"id": "chatcmpl-lab1", "object": "chat.completion.chunk", "created": CREATED, "model": request.get("model"), "system_fingerprint": "fp_lab"}
+    head = {
+        "id": "chatcmpl-lab1",
+        "object": "chat.completion.chunk",
+        "created": CREATED,
+        "model": request.get("model"),
+        "system_fingerprint": "fp_lab",
+    }
 
     def chunk(delta: dict, finish: str | None = None, n: int = 0) -> dict:
         return {**head, "choices": [{"index": n, "delta": delta, "logprobs": None, "finish_reason": finish}], "usage": None}
@@ -113,17 +124,21 @@ def _items(reply: Reply, request: dict) -> list[dict]:
     items: list[dict] = []
     if reply.thought or reply.redacted:
         summary = [{"type": "summary_text", "text": reply.thought}] if reply.thought else []
-        items.append({"id": "rs_lab1", "type": "reasoning", "summary": summary})
+        items.append({"id": f"rs_{reply.calls[0].id if reply.calls else 'lab'}", "type": "reasoning", "summary": summary})
         if "reasoning.encrypted_content" in (request.get("include") or []):
             items[0]["encrypted_content"] = SIGNATURES["responses"]
+    if reply.is_searched:
+        items.append({"id": "ws_lab1", "type": "web_search_call", "status": "completed", "action": {"type": "search", "query": "Paris"}})
     text = "".join(said(reply, request))
     if text:
         annotations = [{"type": "url_citation", "url": u, "title": t, "start_index": 0, "end_index": 5} for u, t in reply.citations]
         part = {"type": "output_text", "text": text, "annotations": annotations, "logprobs": []}
         items.append({"id": "msg_lab1", "type": "message", "role": "assistant", "status": "completed", "content": [part]})
-    for n, call in enumerate(reply.calls):
+    for call in reply.calls:
         arguments = json.dumps(call.arguments, ensure_ascii=False)
-        items.append({"id": f"fc_lab{n}", "type": "function_call", "call_id": call.id, "name": call.name, "arguments": arguments, "status": "completed"})
+        items.append(
+            {"id": f"fc_{call.id}", "type": "function_call", "call_id": call.id, "name": call.name, "arguments": arguments, "status": "completed"}
+        )
     if reply.is_odd:
         items.append({"id": "xx_1", "type": "unheard_of_call", "status": "completed", "stuff": {"a": 1}})
     return items
@@ -164,7 +179,8 @@ def _item_events(reply: Reply, request: dict, item: dict, at: int) -> list[dict]
         events.append({"type": "response.content_part.added", **inside, "part": {**part, "text": "", "annotations": []}})
         events += [{"type": "response.output_text.delta", **inside, "delta": piece, "logprobs": []} for piece in said(reply, request)]
         events += [
-            {"type": "response.output_text.annotation.added", **inside, "annotation_index": n, "annotation": a} for n, a in enumerate(part["annotations"])
+            {"type": "response.output_text.annotation.added", **inside, "annotation_index": n, "annotation": a}
+            for n, a in enumerate(part["annotations"])
         ]
         events.append({"type": "response.output_text.done", **inside, "text": part["text"], "logprobs": []})
         events.append({"type": "response.content_part.done", **inside, "part": part})
@@ -181,5 +197,8 @@ def _item_events(reply: Reply, request: dict, item: dict, at: int) -> list[dict]
             events += [{"type": "response.reasoning_summary_text.delta", **inside, "delta": piece} for piece in reply.thinking]
             events.append({"type": "response.reasoning_summary_text.done", **inside, "text": reply.thought})
             events.append({"type": "response.reasoning_summary_part.done", **inside, "part": {"type": "summary_text", "text": reply.thought}})
-    first, last = {"type": "response.output_item.added", "output_index": at, "item": added}, {"type": "response.output_item.done", "output_index": at, "item": item}
+    first, last = (
+        {"type": "response.output_item.added", "output_index": at, "item": added},
+        {"type": "response.output_item.done", "output_index": at, "item": item},
+    )
     return [first, *events, last]

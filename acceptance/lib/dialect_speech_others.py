@@ -37,11 +37,17 @@ def _blocks(reply: Reply, request: dict) -> list[dict]:
     blocks = [{"type": "thinking", "thinking": reply.thought, "signature": signature}] if reply.thought else []
     if reply.redacted:
         blocks.append({"type": "redacted_thinking", "data": reply.redacted})
+    if reply.is_searched:
+        found = {"type": "web_search_result", "url": "https://example.com/a", "title": "A", "encrypted_content": "AA==", "page_age": None}
+        blocks.append({"type": "server_tool_use", "id": "srvtoolu_lab1", "name": "web_search", "input": {"query": "Paris"}})
+        blocks.append({"type": "web_search_tool_result", "tool_use_id": "srvtoolu_lab1", "content": [found]})
     calls = list(reply.calls)
     if reply.structured is not None and (name := forced_tool(request)):
         calls = [Call("toolu_forced1", name, reply.structured)]
     elif text := "".join(said(reply, request)):
-        cited = [{"type": "web_search_result_location", "url": u, "title": t, "cited_text": "Paris", "encrypted_index": "AA=="} for u, t in reply.citations]
+        cited = [
+            {"type": "web_search_result_location", "url": u, "title": t, "cited_text": "Paris", "encrypted_index": "AA=="} for u, t in reply.citations
+        ]
         blocks.append({"type": "text", "text": text} | ({"citations": cited} if cited else {}))
     return blocks + [{"type": "tool_use", "id": c.id, "name": c.name, "input": c.arguments} for c in calls]
 
@@ -60,7 +66,8 @@ def messages_events(reply: Reply, request: dict) -> list[dict]:
     begun = {**whole, "content": [], "stop_reason": None, "stop_sequence": None, "usage": {**whole["usage"], "output_tokens": 1}}
     events: list[dict] = [{"type": "message_start", "message": begun}, {"type": "ping"}]
     for index, block in enumerate(whole["content"]):
-        empty = {"thinking": {"thinking": "", "signature": ""}, "text": {"text": ""}, "tool_use": {"input": {}}}.get(block["type"], {})
+        empty = {"thinking": {"thinking": "", "signature": ""}, "text": {"text": ""}, "tool_use": {"input": {}},
+                 "server_tool_use": {"input": {}}}.get(block["type"], {})  # fmt: skip
         shell = {k: v for k, v in block.items() if k != "citations"}
         events.append({"type": "content_block_start", "index": index, "content_block": {**shell, **empty}})
         events += [{"type": "content_block_delta", "index": index, "delta": delta} for delta in _deltas(reply, request, block)]
@@ -80,7 +87,7 @@ def _deltas(reply: Reply, request: dict, block: dict) -> list[dict]:
     if block["type"] == "text":
         deltas = [{"type": "text_delta", "text": piece} for piece in said(reply, request)]
         return deltas + [{"type": "citations_delta", "citation": cited} for cited in block.get("citations", [])]
-    if block["type"] == "tool_use":
+    if block["type"] in ("tool_use", "server_tool_use"):
         pieces = Call("", "", block["input"]).pieces()
         return [{"type": "input_json_delta", "partial_json": piece} for piece in ["", *pieces]]
     return []
@@ -94,7 +101,11 @@ GEMINI_FINISH = {"stop": "STOP", "stop_sequence": "STOP", "tool_calls": "STOP", 
 def gemini_usage(usage: Usage) -> dict:
     told = {"promptTokenCount": usage.prompt, "candidatesTokenCount": usage.completion - usage.reasoning,
             "totalTokenCount": usage.prompt + usage.completion}  # fmt: skip
-    return told | ({"cachedContentTokenCount": usage.cached} if usage.cached else {}) | ({"thoughtsTokenCount": usage.reasoning} if usage.reasoning else {})
+    return (
+        told
+        | ({"cachedContentTokenCount": usage.cached} if usage.cached else {})
+        | ({"thoughtsTokenCount": usage.reasoning} if usage.reasoning else {})
+    )
 
 
 def gemini_parts(reply: Reply, request: dict) -> list[dict]:
@@ -105,6 +116,7 @@ def gemini_parts(reply: Reply, request: dict) -> list[dict]:
     calls = [{"functionCall": {"name": c.name, "args": c.arguments}} for c in reply.calls]
     if reply.thinking and reply.is_signed and (calls or texts):
         (calls[0] if calls else texts[-1])["thoughtSignature"] = SIGNATURES["gemini"]
+    texts += [{"inlineData": {"mimeType": "image/png", "data": reply.image}}] if reply.image else []
     return parts + texts + calls + ([{"unheardOf": {"a": 1}}] if reply.is_odd else [])
 
 
@@ -175,7 +187,9 @@ def converse_events(reply: Reply, request: dict) -> list[tuple[str, dict]]:
     for index, block in enumerate(whole["output"]["message"]["content"]):
         if "toolUse" in block:
             use = block["toolUse"]
-            events.append(("contentBlockStart", {"contentBlockIndex": index, "start": {"toolUse": {"toolUseId": use["toolUseId"], "name": use["name"]}}}))
+            events.append(
+                ("contentBlockStart", {"contentBlockIndex": index, "start": {"toolUse": {"toolUseId": use["toolUseId"], "name": use["name"]}}})
+            )
             deltas = [{"toolUse": {"input": piece}} for piece in Call("", "", use["input"]).pieces()]
         elif "text" in block:
             deltas = [{"text": piece} for piece in said(reply, request)]
@@ -234,7 +248,13 @@ def is_base64(text: str) -> bool:
 
 # ---------------------------------------------------------------- Cohere v2
 
-COHERE_FINISH = {"stop": "COMPLETE", "stop_sequence": "STOP_SEQUENCE", "length": "MAX_TOKENS", "tool_calls": "TOOL_CALL", "content_filter": "ERROR_TOXIC"}
+COHERE_FINISH = {
+    "stop": "COMPLETE",
+    "stop_sequence": "STOP_SEQUENCE",
+    "length": "MAX_TOKENS",
+    "tool_calls": "TOOL_CALL",
+    "content_filter": "ERROR_TOXIC",
+}
 
 
 def cohere_usage(usage: Usage) -> dict:
@@ -244,7 +264,13 @@ def cohere_usage(usage: Usage) -> dict:
 
 def _sources(reply: Reply) -> list[dict]:
     return [
-        {"start": 0, "end": 5, "text": "Paris", "sources": [{"type": "document", "id": u, "document": {"id": u, "url": u, "title": t}}], "type": "TEXT_CONTENT"}
+        {
+            "start": 0,
+            "end": 5,
+            "text": "Paris",
+            "sources": [{"type": "document", "id": u, "document": {"id": u, "url": u, "title": t}}],
+            "type": "TEXT_CONTENT",
+        }
         for u, t in reply.citations
     ]
 
@@ -267,7 +293,9 @@ def cohere_body(reply: Reply, request: dict) -> dict:
 
 
 def cohere_events(reply: Reply, request: dict) -> list[dict]:
-    events: list[dict] = [{"type": "message-start", "id": "lab-cohere-1", "delta": {"message": {"role": "assistant", "content": [], "tool_calls": []}}}]
+    events: list[dict] = [
+        {"type": "message-start", "id": "lab-cohere-1", "delta": {"message": {"role": "assistant", "content": [], "tool_calls": []}}}
+    ]
 
     def content(index: int, kind: str, pieces) -> None:
         events.append({"type": "content-start", "index": index, "delta": {"message": {"content": {"type": kind, kind: ""}}}})
@@ -287,7 +315,8 @@ def cohere_events(reply: Reply, request: dict) -> list[dict]:
         shell = {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": ""}}
         events.append({"type": "tool-call-start", "index": index, "delta": {"message": {"tool_calls": shell}}})
         events += [
-            {"type": "tool-call-delta", "index": index, "delta": {"message": {"tool_calls": {"function": {"arguments": piece}}}}} for piece in call.pieces()
+            {"type": "tool-call-delta", "index": index, "delta": {"message": {"tool_calls": {"function": {"arguments": piece}}}}}
+            for piece in call.pieces()
         ]
         events.append({"type": "tool-call-end", "index": index})
     if reply.is_odd:

@@ -21,11 +21,26 @@ from dialect_heard import Heard, heard
 from dialect_scripts import SCRIPTS, Reply
 from dialect_speech_openai import chat_body, chat_events, responses_body, responses_events
 from dialect_speech_others import (
-    cohere_body, cohere_events, converse_body, converse_events, frame, gemini_body, gemini_events, messages_body, messages_events,
+    cohere_body,
+    cohere_events,
+    converse_body,
+    converse_events,
+    frame,
+    gemini_body,
+    gemini_events,
+    messages_body,
+    messages_events,
 )  # fmt: skip
 
 DIALECTS = ("chat", "responses", "messages", "gemini", "converse", "cohere")
-BODIES = {"chat": chat_body, "responses": responses_body, "messages": messages_body, "gemini": gemini_body, "converse": converse_body, "cohere": cohere_body}
+BODIES = {
+    "chat": chat_body,
+    "responses": responses_body,
+    "messages": messages_body,
+    "gemini": gemini_body,
+    "converse": converse_body,
+    "cohere": cohere_body,
+}
 EVENTS = {
     "chat": chat_events, "responses": responses_events, "messages": messages_events, "gemini": gemini_events, "converse": converse_events,
     "cohere": cohere_events,

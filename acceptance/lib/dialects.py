@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dialect_answers
 import wire
+from catalogue import cost_of
 from dialect_answers import Told
 from dialect_callers import CALLERS, PATHS, Asking
 from dialect_scripts import SCRIPTS, Reply, Usage
@@ -221,6 +222,4 @@ def finish_at(dialect: str, reply: Reply) -> int:
 
 
 def costs(told_cost, usage: Usage) -> None:
-    from catalogue import cost_of
-
     assert usd(told_cost) == cost_of(pico(usage)), f"cost {told_cost!r}, not {cost_of(pico(usage))}"

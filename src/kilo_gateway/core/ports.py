@@ -55,7 +55,10 @@ class Translator(Protocol):
 
     cost: Nanos | None  # of what it used, once its usage is known to be the last
     upstream_id: str
-    is_done: bool  # the answer has said that it is over
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the answer has said that it is over."""
 
     def feed(self, data: bytes) -> bytes:
         """What may be let out. Raises UpstreamError, with what came before it, when the answer carries an error."""

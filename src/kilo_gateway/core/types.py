@@ -116,6 +116,7 @@ class Call(Struct):
     fields: dict[str, Raw]
     hops: bytes = b""  # gateways it came through
     at_ms: int = 0  # when it came, Unix milliseconds
+    id: str = ""  # of the generation it leads to
     ceiling: Nanos | None = None  # what it may cost at most
     extent: Extent | None = None  # known where there is a ceiling
 

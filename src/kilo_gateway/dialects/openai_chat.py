@@ -237,6 +237,10 @@ def read_event(data: bytes) -> Event | None:
 
 
 def read_usage(raw: Raw, endpoint: Endpoint) -> Usage | None:
+    return usage_in(raw, is_cost_reported=endpoint.is_cost_reported)
+
+
+def usage_in(raw: Raw, *, is_cost_reported: bool) -> Usage | None:
     """None when there is no usage in it, or one that cannot be true. Estimated where it is silent on the completion."""
     reported = _reported(raw)
     if reported is None or reported.prompt_tokens is None:
@@ -249,7 +253,7 @@ def read_usage(raw: Raw, endpoint: Endpoint) -> Usage | None:
         completion = int(reported.completion_tokens)
     if not (0 <= prompt <= MAX_TOKENS and 0 <= completion <= MAX_TOKENS):
         return None
-    cost = _charged(reported.cost) if endpoint.is_cost_reported else None
+    cost = _charged(reported.cost) if is_cost_reported else None
     if is_half and cost is None:
         return Usage(prompt, 0, is_estimated=True)
     if type(reported) is not Reported:

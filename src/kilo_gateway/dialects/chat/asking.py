@@ -1,0 +1,235 @@
+"""Chat completion requests to the hub and back."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar, cast, get_args
+
+import msgspec
+from msgspec import Raw
+
+from kilo_gateway.core.errors import BadRequest
+from kilo_gateway.dialects.chat import shapes
+from kilo_gateway.dialects.hub.asked import (
+    Audio,
+    Cache,
+    Effort,
+    File,
+    Format,
+    Image,
+    Message,
+    Output,
+    Part,
+    Request,
+    Role,
+    Text,
+    Thinking,
+    Thought,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+    Video,
+)
+
+_T = TypeVar("_T")
+_EFFORTS: tuple[Effort, ...] = get_args(Effort)
+_FORMATS: tuple[Format, ...] = get_args(Format)
+_ROLES: dict[str, Role] = {
+    "system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool", "function": "tool",
+}  # fmt: skip
+_messages: msgspec.json.Decoder[list[shapes.Message]] = msgspec.json.Decoder(list[shapes.Message])
+_tools = msgspec.json.Decoder(list[shapes.Tool] | None)
+_choice = msgspec.json.Decoder(shapes.Choice | str | None)
+_format = msgspec.json.Decoder(shapes.ResponseFormat | None)
+_reasoning = msgspec.json.Decoder(shapes.Reasoning | None)
+_stop = msgspec.json.Decoder(list[str] | str | None)
+_integer = msgspec.json.Decoder(int | None)
+_number = msgspec.json.Decoder(float | None)
+_text = msgspec.json.Decoder(str | None)
+_boolean = msgspec.json.Decoder(bool | None)
+_cache = msgspec.json.Decoder(shapes.CacheControl | None)
+
+# What is read elsewhere, or says what holds anyway, and so is not lost.
+_KNOWN = frozenset({
+    "model", "messages", "stream", "stream_options", "tools", "tool_choice", "parallel_tool_calls", "max_tokens",
+    "max_completion_tokens", "temperature", "top_p", "top_k", "min_p", "stop", "seed", "n", "frequency_penalty",
+    "presence_penalty", "repetition_penalty", "logit_bias", "logprobs", "top_logprobs", "user", "metadata",
+    "service_tier", "prompt_cache_key", "cache_control", "verbosity", "response_format", "reasoning",
+    "reasoning_effort", "include_reasoning",
+    "store", "usage", "provider", "session_id", "models", "transforms", "plugins", "route",
+})  # fmt: skip
+
+
+def read_request(fields: Mapping[str, Raw]) -> Request:
+    """Raises BadRequest, which names the field."""
+    read = _Fields(fields)
+    thinking = _thinking(read)
+    has_logprobs = read("logprobs", _boolean)
+    return Request(
+        model=read("model", _text) or "", is_stream=bool(read("stream", _boolean)),
+        messages=_read_messages(read("messages", _messages)),
+        tools=tuple(_read_tool(each, at) for at, each in enumerate(read("tools", _tools) or [])),
+        tool_choice=_read_choice(read("tool_choice", _choice)), allows_parallel=read("parallel_tool_calls", _boolean),
+        thinking=thinking, output=_read_output(read("response_format", _format)), verbosity=read("verbosity", _text),
+        max_tokens=read("max_completion_tokens", _integer) or read("max_tokens", _integer),
+        temperature=read("temperature", _number), top_p=read("top_p", _number), top_k=read("top_k", _integer),
+        min_p=read("min_p", _number), stop=_stops(read("stop", _stop)), seed=read("seed", _integer),
+        choices=read("n", _integer) or 1, frequency_penalty=read("frequency_penalty", _number),
+        presence_penalty=read("presence_penalty", _number), repetition_penalty=read("repetition_penalty", _number),
+        logit_bias=read.raw("logit_bias"), logprobs=(read("top_logprobs", _integer) or 0) if has_logprobs else None,
+        user=read("user", _text), metadata=read.raw("metadata"), service_tier=read("service_tier", _text),
+        cache=_mark(read("cache_control", _cache)), cache_key=read("prompt_cache_key", _text),
+        lost=tuple(sorted(fields.keys() - _KNOWN)),
+    )  # fmt: skip
+
+
+class _Fields:
+    def __init__(self, fields: Mapping[str, Raw]) -> None:
+        self._fields = fields
+
+    def __call__(self, name: str, decoder: msgspec.json.Decoder[_T]) -> _T | None:
+        raw = self._fields.get(name)
+        if raw is None:
+            return None
+        try:
+            return decoder.decode(raw)
+        except (msgspec.MsgspecError, RecursionError) as error:
+            where = str(error).replace("$", name, 1) if "`$" in str(error) else f"{name}: {error}"
+            raise BadRequest(f"The field {name!r} cannot be read: {where}.") from error
+
+    def raw(self, name: str) -> Raw | None:
+        raw = self._fields.get(name)
+        return None if raw is None or bytes(raw) in (b"null", b"{}") else raw
+
+
+def _read_messages(found: list[shapes.Message] | None) -> tuple[Message, ...]:
+    return tuple(_message(each, at) for at, each in enumerate(found or ()))
+
+
+def _mark(control: shapes.CacheControl | None) -> Cache | None:
+    return None if control is None else Cache(control.ttl or "")
+
+
+def _stops(stop: list[str] | str | None) -> tuple[str, ...]:
+    return () if stop is None else (stop,) if isinstance(stop, str) else tuple(stop)
+
+
+def _thinking(read: _Fields) -> Thinking | None:
+    asked, effort = read("reasoning", _reasoning), read("reasoning_effort", _text)
+    shown = read("include_reasoning", _boolean)
+    if asked is None and effort is None and shown is None:
+        return None
+    wanted = (asked.effort if asked is not None else None) or effort
+    if wanted is not None and wanted not in _EFFORTS:
+        raise BadRequest(f"reasoning.effort is one of {', '.join(_EFFORTS)}, not {wanted[:40]!r}.")
+    if asked is None:
+        asked = shapes.Reasoning()
+    is_enabled = asked.enabled
+    if wanted == "none":
+        is_enabled = False
+    elif is_enabled is None and (wanted is not None or asked.max_tokens is not None):
+        is_enabled = True
+    return Thinking(
+        is_enabled, cast("Effort | None", wanted), asked.max_tokens, bool(asked.exclude) or shown is False, asked.summary
+    )  # fmt: skip
+
+
+def _read_tool(tool: shapes.Tool, at: int) -> Tool:
+    function = tool.function
+    if function is None:
+        raise BadRequest(f"tools[{at}] is of type {tool.type[:40]!r}; across dialects only functions can be called.")
+    schema = None if bytes(function.parameters) == b"null" else function.parameters
+    return Tool(function.name, function.description, schema, function.strict, _mark(tool.cache_control))
+
+
+def _read_choice(choice: shapes.Choice | str | None) -> ToolChoice | None:
+    if choice is None:
+        return None
+    if isinstance(choice, str):
+        if choice in ("auto", "none", "required"):
+            return ToolChoice(cast(Any, choice))
+        return ToolChoice("required") if choice == "any" else _wrong_choice()
+    if choice.function is not None:
+        return ToolChoice("tool", choice.function.name)
+    return _wrong_choice()
+
+
+def _wrong_choice() -> ToolChoice:
+    raise BadRequest('tool_choice is "auto", "none", "required", or {"type":"function","function":{"name":...}}.')
+
+
+def _read_output(wanted: shapes.ResponseFormat | None) -> Output | None:
+    if wanted is None or wanted.type == "text":
+        return None
+    if wanted.type == "json_object":
+        return Output()
+    schema = wanted.json_schema
+    if wanted.type != "json_schema" or schema is None:
+        raise BadRequest(f"response_format.type is text, json_object or json_schema, not {wanted.type[:40]!r}.")
+    raw = None if bytes(schema.schema) == b"null" else schema.schema
+    return Output(raw, schema.name, schema.description, schema.strict)
+
+
+def _message(message: shapes.Message, at: int) -> Message:
+    role = _ROLES.get(message.role)
+    if role is None:
+        raise BadRequest(f"messages[{at}].role is system, developer, user, assistant or tool, not {message.role[:40]!r}.")
+    if role == "tool":
+        result = ToolResult(message.tool_call_id or "", tuple(_parts(message.content, at)), name=message.name or "")
+        return Message("tool", (result,))
+    parts = list(_parts(message.content, at))
+    if role == "assistant":
+        parts = [*_thoughts(message), *parts, *_parts(message.images, at), *_calls(message, at)]
+        if message.refusal:
+            parts.append(Text(message.refusal))
+    return Message(role, tuple(parts))
+
+
+def _thoughts(message: shapes.Message) -> Iterable[Thought]:
+    if message.reasoning_details:
+        for detail in message.reasoning_details:
+            format: Format = next((known for known in _FORMATS if known == detail.format), "unknown")
+            yield Thought(
+                detail.text or "", detail.summary or "", detail.signature or "", detail.data or "",
+                format, detail.id or "",
+            )  # fmt: skip
+    elif text := message.reasoning or message.reasoning_content:
+        yield Thought(text)
+
+
+def _calls(message: shapes.Message, at: int) -> Iterable[ToolCall]:
+    for nth, call in enumerate(message.tool_calls or ()):
+        if call.function is None:
+            raise BadRequest(f"messages[{at}].tool_calls[{nth}]: across dialects only functions can be called.")
+        google = call.extra_content.google if call.extra_content is not None else None
+        signature = google.thought_signature if google is not None else None
+        yield ToolCall(call.id or "", call.function.name, call.function.arguments or "{}", signature or "")
+
+
+def _parts(content: str | list[shapes.Part] | None, at: int) -> Iterable[Part]:
+    if isinstance(content, str):
+        if content:
+            yield Text(content)
+        return
+    for nth, part in enumerate(content or ()):
+        read = _part(part)
+        if read is None:
+            raise BadRequest(f"messages[{at}].content[{nth}] is of type {part.type[:40]!r}, or incomplete.")
+        yield read
+
+
+def _part(part: shapes.Part) -> Part | None:
+    cache = _mark(part.cache_control)
+    if part.type == "text" and part.text is not None:
+        return Text(part.text, cache)
+    if part.type == "refusal" and part.refusal is not None:
+        return Text(part.refusal, cache)
+    if part.image_url is not None:
+        found = part.image_url
+        return Image(found, None, cache) if isinstance(found, str) else Image(found.url, found.detail, cache)
+    if part.input_audio is not None:
+        return Audio(part.input_audio.data, part.input_audio.format)
+    if part.video_url is not None:
+        return Video(part.video_url if isinstance(part.video_url, str) else part.video_url.url)
+    if part.file is not None:
+        return File(part.file.file_data or "", part.file.file_id or "", part.file.filename or "", cache)
+    return None

@@ -1,0 +1,238 @@
+"""Answers of upstreams that speak chat completions, as events."""
+
+from collections.abc import Iterator
+
+import msgspec
+from msgspec import Raw, Struct
+
+from kilo_gateway.core.errors import BadAnswer
+from kilo_gateway.dialects import openai_chat
+from kilo_gateway.dialects.chat import shapes
+from kilo_gateway.dialects.hub.answered import (
+    Begun,
+    CallBegun,
+    CallDelta,
+    Cited,
+    Drawn,
+    Event,
+    Failed,
+    Finished,
+    FinishReason,
+    RefusalDelta,
+    Spoken,
+    TextDelta,
+    ThoughtDelta,
+    Told,
+)
+from kilo_gateway.dialects.hub.asked import Format
+
+_REASONS: dict[str, FinishReason] = {
+    "stop": "stop", "length": "length", "tool_calls": "tool_calls", "function_call": "tool_calls",
+    "content_filter": "content_filter", "error": "error", "max_tokens": "length", "end_turn": "stop", "eos": "stop",
+    "model_length": "length",
+}  # fmt: skip
+_FORMATS: dict[str, Format] = {
+    "anthropic-claude-v1": "anthropic-claude-v1", "google-gemini-v1": "google-gemini-v1",
+    "openai-responses-v1": "openai-responses-v1", "xai-responses-v1": "xai-responses-v1",
+}  # fmt: skip
+
+
+class _Call(Struct):
+    index: int | None = None
+    id: str | None = None
+    function: shapes.Function | None = None
+    extra_content: shapes.Extra | None = None
+
+
+class _Citation(Struct):
+    url: str = ""
+    title: str = ""
+    content: str = ""
+    start_index: int = -1
+    end_index: int = -1
+
+
+class _Annotation(Struct):
+    type: str = ""
+    url_citation: _Citation | None = None
+
+
+class _Audio(Struct):
+    id: str | None = None
+    data: str | None = None
+    transcript: str | None = None
+
+
+class _Thinking(Struct):
+    """A part of Mistral's: https://docs.mistral.ai/capabilities/reasoning/"""
+
+    type: str = "text"
+    text: str | None = None
+    thinking: list["_Thinking"] | None = None
+
+
+class _Said(Struct):
+    content: str | list[_Thinking] | None = None
+    refusal: str | None = None
+    reasoning: Raw = shapes.ABSENT
+    reasoning_content: str | None = None
+    reasoning_details: list[shapes.Detail] | None = None
+    tool_calls: list[_Call] | None = None
+    annotations: list[_Annotation] | None = None
+    images: list[shapes.Part] | None = None
+    audio: _Audio | None = None
+
+
+class _Choice(Struct):
+    index: int = 0
+    finish_reason: str | None = None
+    delta: _Said | None = None
+    message: _Said | None = None
+
+
+class _Chunk(Struct):
+    id: Raw = shapes.ABSENT
+    model: str | None = None
+    created: Raw = shapes.ABSENT
+    choices: list[_Choice] | None = None
+    usage: Raw = shapes.ABSENT
+    error: Raw = shapes.ABSENT
+
+
+_decode = msgspec.json.Decoder(_Chunk).decode
+_decode_text = msgspec.json.Decoder(str | None).decode
+
+
+class Reader:
+    """A stream: over with [DONE], for a finish alone leaves room for usage. `is_cost_reported`: its cost is USD charged."""
+
+    def __init__(self, *, is_cost_reported: bool = False) -> None:
+        self.is_done = False
+        self._is_cost_reported = is_cost_reported
+        self._has_begun = self._has_calls = False
+        self._details: dict[int, int] = {}  # index of a detail -> of our thought
+        self._calls: dict[int, int] = {}  # index of a call -> ours
+
+    def read(self, name: bytes, data: bytes) -> list[Event]:
+        if data.strip() == b"[DONE]":
+            self.is_done = True
+            return []
+        return list(self._events(_chunk(data)))
+
+    def _events(self, chunk: _Chunk) -> Iterator[Event]:
+        problem = openai_chat.error_of(chunk.error)
+        if problem is not None:
+            yield Failed(problem.message, problem.code, problem.status)
+            return
+        if not self._has_begun:
+            self._has_begun = True
+            yield Begun(openai_chat.id_of(chunk.id), chunk.model or "", openai_chat.created_of(chunk.created))
+        for choice in chunk.choices or ():
+            if choice.index == 0:
+                said = choice.delta or choice.message
+                if said is not None:
+                    yield from self._said(said)
+                if choice.finish_reason:
+                    yield self._finish(choice.finish_reason)
+        usage = openai_chat.usage_in(chunk.usage, is_cost_reported=self._is_cost_reported)
+        if usage is not None:
+            yield Told(usage)
+
+    def _finish(self, native: str) -> Finished:
+        reason = _REASONS.get(native, "stop")
+        return Finished("tool_calls" if reason == "stop" and self._has_calls else reason, native)
+
+    def _said(self, said: _Said) -> Iterator[Event]:
+        yield from self._thoughts(said)
+        if said.content:
+            yield from _content(said.content)
+        if said.refusal:
+            yield RefusalDelta(said.refusal)
+        for call in said.tool_calls or ():
+            yield from self._call(call)
+        for note in said.annotations or ():
+            cited = note.url_citation
+            if cited is not None:
+                yield Cited(cited.url, cited.title, cited.content, cited.start_index, cited.end_index)
+        for image in said.images or ():
+            if image.image_url is not None:
+                yield Drawn(image.image_url if isinstance(image.image_url, str) else image.image_url.url)
+        if said.audio is not None:
+            yield Spoken(said.audio.data or "", said.audio.transcript or "", id=said.audio.id or "")
+
+    def _thoughts(self, said: _Said) -> Iterator[Event]:
+        """Details say all that the plain text says, and more."""
+        if said.reasoning_details:
+            for detail in said.reasoning_details:
+                index = self._details.setdefault(detail.index or 0, len(self._details))
+                yield ThoughtDelta(
+                    index, detail.text or "", detail.summary or "", detail.signature or "", detail.data or "",
+                    _FORMATS.get(detail.format or "", "unknown"), detail.id or "",
+                )  # fmt: skip
+            return
+        text = said.reasoning_content or _plain(said.reasoning)
+        if text:
+            yield ThoughtDelta(self._details.setdefault(0, 0), text)
+
+    def _call(self, call: _Call) -> Iterator[Event]:
+        """The first piece of a call has its id and name. Some upstreams leave the index out, or send each call whole."""
+        self._has_calls = True
+        key = call.index if call.index is not None else len(self._calls)
+        index = self._calls.get(key)
+        function = call.function or shapes.Function()
+        if index is None:
+            index = self._calls[key] = len(self._calls)
+            google = call.extra_content.google if call.extra_content is not None else None
+            yield CallBegun(index, call.id or "", function.name, (google.thought_signature if google else None) or "")
+        if function.arguments:
+            yield CallDelta(index, function.arguments)
+
+
+def read_answer(body: bytes, *, is_cost_reported: bool = False) -> list[Event]:
+    """Raises BadAnswer."""
+    chunk = _chunk(body)
+    if chunk.choices is None and openai_chat.error_of(chunk.error) is None:
+        raise BadAnswer("the answer has no choices")
+    events = Reader(is_cost_reported=is_cost_reported)._events(chunk)
+    return sorted(events, key=lambda event: isinstance(event, Finished))
+
+
+def read_error(body: bytes, status: int) -> Failed:
+    """However it is worded: OpenAI's object, a message or detail at the top, or plain text."""
+    event = openai_chat.read_event(body)
+    problem = openai_chat.error_of(event.error) if event is not None else None
+    if problem is not None:
+        return Failed(problem.message, problem.code, status)
+    try:
+        loose = msgspec.json.decode(body, type=dict[str, object])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        loose = {}
+    message = loose.get("message") or loose.get("detail")
+    if not isinstance(message, str):
+        message = body[:500].decode("utf-8", "replace").strip() or f"status {status}"
+    return Failed(message, openai_chat.NO_CODE, status)
+
+
+def _chunk(data: bytes) -> _Chunk:
+    try:
+        return _decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BadAnswer("the answer cannot be read as a chat completion") from error
+
+
+def _content(content: str | list[_Thinking]) -> Iterator[Event]:
+    if isinstance(content, str):
+        yield TextDelta(content)
+        return
+    for part in content:
+        if part.text:
+            yield TextDelta(part.text)
+        if thought := "".join(each.text or "" for each in part.thinking or ()):
+            yield ThoughtDelta(0, thought)
+
+
+def _plain(raw: Raw) -> str:
+    try:
+        return _decode_text(raw) or ""
+    except msgspec.MsgspecError:
+        return ""

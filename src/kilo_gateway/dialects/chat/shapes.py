@@ -1,0 +1,137 @@
+"""The members of a chat completion request that a crossing reads, as they stand in JSON."""
+
+from msgspec import Raw, Struct
+
+ABSENT = Raw(b"null")
+
+
+class CacheControl(Struct):
+    type: str = ""
+    ttl: str | None = None
+
+
+class ImageUrl(Struct):
+    url: str
+    detail: str | None = None
+
+
+class InputAudio(Struct):
+    data: str
+    format: str
+
+
+class FileData(Struct):
+    filename: str | None = None
+    file_data: str | None = None
+    file_id: str | None = None
+
+
+class VideoUrl(Struct):
+    url: str
+
+
+class Part(Struct):
+    type: str = "text"
+    text: str | None = None
+    refusal: str | None = None
+    image_url: ImageUrl | str | None = None
+    input_audio: InputAudio | None = None
+    file: FileData | None = None
+    video_url: VideoUrl | str | None = None
+    cache_control: CacheControl | None = None
+
+
+class Function(Struct):
+    name: str = ""
+    arguments: str | None = None
+
+
+class Custom(Struct):
+    name: str = ""
+    input: str = ""
+
+
+class Google(Struct):
+    thought_signature: str | None = None
+
+
+class Extra(Struct):
+    """https://ai.google.dev/gemini-api/docs/openai"""
+
+    google: Google | None = None
+
+
+class Call(Struct):
+    id: str | None = None
+    type: str | None = None
+    function: Function | None = None
+    custom: Custom | None = None
+    extra_content: Extra | None = None
+
+
+class Detail(Struct):
+    """https://openrouter.ai/docs/use-cases/reasoning-tokens"""
+
+    type: str = ""
+    text: str | None = None
+    summary: str | None = None
+    data: str | None = None
+    signature: str | None = None
+    format: str | None = None
+    id: str | None = None
+    index: int | None = None
+
+
+class Message(Struct):
+    role: str
+    content: str | list[Part] | None = None
+    tool_calls: list[Call] | None = None
+    tool_call_id: str | None = None
+    name: str | None = None
+    refusal: str | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+    reasoning_details: list[Detail] | None = None
+    images: list[Part] | None = None
+
+
+class ToolFunction(Struct):
+    name: str
+    description: str | None = None
+    parameters: Raw = ABSENT
+    strict: bool | None = None
+
+
+class Tool(Struct):
+    type: str = "function"
+    function: ToolFunction | None = None
+    cache_control: CacheControl | None = None
+
+
+class Named(Struct):
+    name: str
+
+
+class Choice(Struct):
+    type: str
+    function: Named | None = None
+
+
+class JsonSchema(Struct):
+    name: str = "answer"
+    description: str | None = None
+    schema: Raw = ABSENT
+    strict: bool | None = None
+
+
+class ResponseFormat(Struct):
+    type: str
+    json_schema: JsonSchema | None = None
+
+
+class Reasoning(Struct):
+    effort: str | None = None
+    max_tokens: int | None = None
+    enabled: bool | None = None
+    exclude: bool | None = None
+    summary: str | None = None

@@ -1,0 +1,32 @@
+"""What a dialect has to offer to be one end of a crossing. chat, messages, responses ... are modules that do."""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from msgspec import Raw, Struct
+
+from kilo_gateway.core.price import Usage
+from kilo_gateway.core.types import Endpoint
+from kilo_gateway.dialects.hub.answered import Answer, AnswerHead, Event, Failed, StreamReader, StreamWriter
+from kilo_gateway.dialects.hub.asked import Request, Target, Written
+
+
+class Splitter(Protocol):
+    def feed(self, data: bytes) -> list[tuple[bytes, bytes]]: ...
+    def rest(self) -> list[tuple[bytes, bytes]]: ...
+
+
+class CallerSide(Struct, frozen=True):
+    read_request: Callable[[Mapping[str, Raw]], Request]
+    writer: Callable[[AnswerHead], StreamWriter]
+    write_answer: Callable[[Answer, AnswerHead, Usage, float | None], bytes]
+
+
+class UpstreamSide(Struct, frozen=True):
+    """`reader` and `read_answer` are made for an endpoint."""
+
+    write_request: Callable[[Request, Target], Written]
+    splitter: Callable[[], Splitter]
+    reader: Callable[[Endpoint], StreamReader]
+    read_answer: Callable[[bytes, Endpoint], list[Event]]
+    read_error: Callable[[bytes, int], Failed]

@@ -1,0 +1,204 @@
+"""Answers on their way to a caller who speaks another dialect than the upstream. core.ports.Translator.
+
+What is let out begins with the first event that says something: until then another endpoint may be tried. The end waits
+for the end of the upstream's stream, for usage may come after the finish.
+"""
+
+from kilo_gateway.core.errors import BadAnswer, Truncated, UpstreamRefused
+from kilo_gateway.core.money import Nanos, usd
+from kilo_gateway.core.pipeline import cost_of
+from kilo_gateway.core.price import Usage
+from kilo_gateway.core.types import Call, Endpoint
+from kilo_gateway.dialects import openai_chat
+from kilo_gateway.dialects.hub.answered import (
+    AnswerHead,
+    Begun,
+    CallBegun,
+    CallDelta,
+    Event,
+    Failed,
+    Finished,
+    StreamWriter,
+    TextDelta,
+    ThoughtDelta,
+    Told,
+)
+from kilo_gateway.dialects.hub.folding import fold
+from kilo_gateway.dialects.openai_chat import Problem
+from kilo_gateway.dialects.sides import CallerSide, UpstreamSide
+from kilo_gateway.dialects.troubles import told_by
+
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+_SILENT = (Begun, Told, Finished)
+
+
+class _Accounts:
+    """What an answer used, as far as it is told, and what it said, to estimate the rest."""
+
+    def __init__(self, call: Call, endpoint: Endpoint) -> None:
+        self._call = call
+        self._endpoint = endpoint
+        self.begun = Begun()
+        self.finished: Finished | None = None
+        self.has_said = False
+        self._usage: Usage | None = None
+        self._said = 0  # bytes, about
+
+    def note(self, event: Event) -> None:
+        if isinstance(event, TextDelta):
+            self._said += len(event.text)
+        elif isinstance(event, ThoughtDelta):
+            self._said += len(event.text) + len(event.summary)
+        elif isinstance(event, CallDelta):
+            self._said += len(event.arguments)
+        elif isinstance(event, CallBegun):
+            self._said += len(event.name)
+        elif isinstance(event, Begun):
+            self.begun = event
+        elif isinstance(event, Told):
+            self._usage = event.usage
+        elif isinstance(event, Finished):
+            self.finished = event
+        self.has_said = self.has_said or not isinstance(event, _SILENT)
+
+    def estimated_output_tokens(self) -> int:
+        return -(-self._said // 4)
+
+    def used(self) -> Usage:
+        usage = self._usage
+        if usage is None or usage.is_estimated:
+            prompt = self._call.estimated_prompt_tokens(self._endpoint) if usage is None else usage.prompt_tokens
+            usage = Usage(prompt, self.estimated_output_tokens(), is_estimated=True)
+        return openai_chat.with_images(usage, self._call, self._endpoint)
+
+    def head(self) -> AnswerHead:
+        begun, endpoint = self.begun, self._endpoint
+        created = begun.created or self._call.at_ms // 1000
+        return AnswerHead(begun.id or self._call.id, created, endpoint.model, endpoint.provider)
+
+    def check_end(self) -> None:
+        """Raises BadAnswer for an answer that says nothing and calls that an end."""
+        if not self.has_said and (self.finished is None or self.finished.reason == "stop"):
+            raise BadAnswer(f"{self._endpoint.provider} gave an empty answer.")
+
+
+class TranslatedBody:
+    """One JSON answer, kept until whole."""
+
+    is_done = False
+
+    def __init__(self, call: Call, endpoint: Endpoint, caller: CallerSide, upstream: UpstreamSide) -> None:
+        self._call = call
+        self._endpoint = endpoint
+        self._caller = caller
+        self._upstream = upstream
+        self._accounts = _Accounts(call, endpoint)
+        self._parts: list[bytes] = []
+        self._size = 0
+        self.cost: Nanos | None = None
+        self.upstream_id = ""
+
+    def feed(self, data: bytes) -> bytes:
+        self._parts.append(data)
+        self._size += len(data)
+        if self._size > MAX_ANSWER_BYTES:
+            self._parts.clear()
+            raise BadAnswer(f"{self._endpoint.provider}'s answer has more than {MAX_ANSWER_BYTES} bytes.")
+        return b""
+
+    def finish(self) -> bytes:
+        events = self._upstream.read_answer(b"".join(self._parts), self._endpoint)
+        for event in events:
+            if isinstance(event, Failed):
+                raise _failed(event, self._endpoint)
+            self._accounts.note(event)
+        self._accounts.check_end()
+        self.upstream_id = self._accounts.begun.id
+        usage = self.used()
+        self.cost = cost_of(usage, self._endpoint, self._call.at_ms)
+        told = None if self.cost is None else usd(self.cost)
+        return self._caller.write_answer(fold(events), self._accounts.head(), usage, told)
+
+    def held(self) -> bytes:
+        return b""
+
+    def used(self) -> Usage:
+        return self._accounts.used()
+
+    def estimated_output_tokens(self) -> int:
+        return self._accounts.estimated_output_tokens()
+
+
+class TranslatedStream:
+    def __init__(self, call: Call, endpoint: Endpoint, caller: CallerSide, upstream: UpstreamSide) -> None:
+        self._call = call
+        self._endpoint = endpoint
+        self._caller = caller
+        self._splitter = upstream.splitter()
+        self._reader = upstream.reader(endpoint)
+        self._accounts = _Accounts(call, endpoint)
+        self._writer: StreamWriter | None = None
+        self._waiting: list[Event] = []  # until something is said
+        self._has_ended = False
+        self.cost: Nanos | None = None
+        self.upstream_id = ""
+
+    @property
+    def is_done(self) -> bool:
+        return self._has_ended or self._reader.is_done
+
+    def feed(self, data: bytes) -> bytes:
+        if self._has_ended:
+            return b""
+        return self._take(self._splitter.feed(data))
+
+    def finish(self) -> bytes:
+        out = self._take(self._splitter.rest())
+        if not self._reader.is_done and self._accounts.finished is None:
+            error = Truncated(f"{self._endpoint.provider}'s stream stopped before its end.")
+            error.before = out
+            raise error
+        self._accounts.check_end()
+        usage = self.used()
+        self.cost = cost_of(usage, self._endpoint, self._call.at_ms)
+        self._has_ended = True
+        writer = self._writer or self._begin()
+        out += writer.write(self._waiting)
+        return out + writer.end(usage, None if self.cost is None else usd(self.cost))
+
+    def held(self) -> bytes:
+        return b""
+
+    def used(self) -> Usage:
+        return self._accounts.used()
+
+    def estimated_output_tokens(self) -> int:
+        return self._accounts.estimated_output_tokens()
+
+    def _take(self, events: list[tuple[bytes, bytes]]) -> bytes:
+        out: list[bytes] = []
+        for name, data in events:
+            for event in self._reader.read(name, data):
+                if isinstance(event, Failed):
+                    error = _failed(event, self._endpoint)
+                    error.before = b"".join(out)
+                    raise error
+                self._accounts.note(event)
+                self._waiting.append(event)
+            if self._accounts.has_said:
+                out.append((self._writer or self._begin()).write(self._waiting))
+                self._waiting = []
+        return b"".join(out)
+
+    def _begin(self) -> StreamWriter:
+        self.upstream_id = self._accounts.begun.id
+        self._writer = self._caller.writer(self._accounts.head())
+        return self._writer
+
+
+def _failed(event: Failed, endpoint: Endpoint) -> UpstreamRefused:
+    """An error inside an answer whose status was 200."""
+    status = event.status if event.status is not None and 400 <= event.status < 600 else 500
+    refused = told_by(endpoint, status, Problem(event.message, event.code))
+    refused.is_retryable = True
+    return refused

@@ -46,7 +46,7 @@ class Pipeline:
         """Steps 3-6. What it returns must be closed; if it raises, nothing is held. `ceiling`: besides one in the body."""
         now, at_ms = self.clock(), self.wall_ms()
         call = dialect.open_body(body)
-        call.at_ms = at_ms
+        call.at_ms, call.id = at_ms, self.new_id(at_ms)
         model = self.snapshots.current.resolve(call.model)
         if caller.key is ANONYMOUS:
             model = opened(model)
@@ -58,7 +58,7 @@ class Pipeline:
             decision = self.leases.fitted(call, decision)
         held = self.leases.hold(caller.key, call, decision)
         caller.admission.in_flight += 1
-        return Exchange(self.new_id(at_ms), caller, call, decision, held, now, at_ms, self._end)
+        return Exchange(call.id, caller, call, decision, held, now, at_ms, self._end)
 
     def shape(self, exchange: Exchange, endpoint: Endpoint) -> tuple[bytes, bytes]:
         """Step 7: head and body for this endpoint; noted in the journal before a byte leaves."""
@@ -73,7 +73,7 @@ class Pipeline:
                 None if price is None else (price.input, price.output),
             )
         )  # fmt: skip
-        head = endpoint.head
+        head = endpoint.stream_head if endpoint.stream_head and exchange.call.is_stream else endpoint.head
         if exchange.call.hops:
             head = head.replace(_HOP, b"%b%b, " % (_HOP, exchange.call.hops))
         return b"%b%d\r\n\r\n" % (head, len(body)), body

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from kilo_gateway.core.errors import GatewayError
 from kilo_gateway.core.money import Nanos
 from kilo_gateway.core.price import Usage
 from kilo_gateway.core.types import Call, Decision, Endpoint, Extent, JournalLine, Key, Model
@@ -78,6 +79,9 @@ class Translator(Protocol):
 class CallerDialect(Protocol):
     def open_body(self, body: bytes) -> Call: ...
     def extent(self, call: Call) -> Extent: ...
+    def error_body(self, error: GatewayError) -> bytes: ...
+    def error_events(self, error: GatewayError, answer_id: str, model: str, created: int) -> bytes:
+        """How a stream that has begun is ended."""
 
 
 class Dialects(Protocol):

@@ -71,6 +71,8 @@ class Endpoint(Struct, frozen=True):
     cure: str = ""  # what to do when it cannot take a request
     max_output: int | None = None  # tokens of one answer
     cap_field: str = "max_tokens"  # of a request: how many tokens its answer may have
+    stream_head: bytes = b""  # where streams have a path of their own
+    parameters: tuple[str, ...] | None = None  # what its model knows, in OpenRouter's names; None: nobody said
 
 
 class Model(Struct, frozen=True):
@@ -119,6 +121,9 @@ class Call(Struct):
     id: str = ""  # of the generation it leads to
     ceiling: Nanos | None = None  # what it may cost at most
     extent: Extent | None = None  # known where there is a ceiling
+    crossing: object = None  # the request as read for another dialect, once it had to be
+    dropped: tuple[str, ...] = ()  # of its fields, what the endpoint that is tried cannot be told
+    changed: tuple[str, ...] = ()  # and what it is told otherwise
 
     def estimated_prompt_tokens(self, endpoint: Endpoint) -> int:
         """A token for each four bytes, a thousand for what travels as base64; no more than the model can hold."""

@@ -1,50 +1,75 @@
-"""Which dialect meets which. The only file that knows them all."""
+"""Which dialect meets which. Where caller and upstream speak the same, the answer is relayed and the request spliced;
+
+else both cross through the hub. dialects/table.py knows them all.
+"""
 
 import re
 
 import msgspec
 
 from kilo_gateway.core.errors import BadAnswer, LoopDetected, UpstreamError
+from kilo_gateway.core.money import Nanos
 from kilo_gateway.core.ports import Translator
 from kilo_gateway.core.types import Call, Endpoint
 from kilo_gateway.dialects import openai_chat
+from kilo_gateway.dialects.hub.asked import Request, Target
 from kilo_gateway.dialects.openai_chat import Problem
 from kilo_gateway.dialects.relay import RelayBody, RelayStream
+from kilo_gateway.dialects.repair import repaired
+from kilo_gateway.dialects.table import CALLERS, UPSTREAMS
+from kilo_gateway.dialects.translated import TranslatedBody, TranslatedStream
 from kilo_gateway.dialects.troubles import told_by
 
 _RETRY_AFTER = re.compile(r"[0-9A-Za-z ,:.+-]{1,64}").fullmatch
-_STREAM = b"text/event-stream"
+_STREAMS = (b"text/event-stream", b"application/vnd.amazon.eventstream")
+_decode_name = msgspec.json.Decoder(str).decode
 
 
 class Bridge:
     def obstacle(self, call: Call, endpoint: Endpoint) -> str:
-        """Why this endpoint cannot take the call, with the cure, or nothing."""
-        if endpoint.dialect != call.dialect:
+        """Why this endpoint cannot take the call, with the cure, or nothing. Raises BadRequest for what cannot be read."""
+        if endpoint.dialect == call.dialect == openai_chat.NAME:
+            if endpoint.is_demo and openai_chat.asks_for_tools(call):
+                return f"the local demo model cannot call tools. {endpoint.cure}"
+            return ""
+        if endpoint.dialect not in UPSTREAMS or call.dialect not in CALLERS:
             return f"{call.dialect} requests cannot be sent to a {endpoint.dialect} upstream"
-        if endpoint.is_demo and openai_chat.asks_for_tools(call):
-            return f"the local demo model cannot call tools. {endpoint.cure}"
-        return ""
+        return _obstacle(_crossing(call), endpoint)
 
-    shape = staticmethod(openai_chat.splice)
+    def shape(self, call: Call, endpoint: Endpoint, output_cap: int | None) -> bytes:
+        if endpoint.dialect == call.dialect == openai_chat.NAME:
+            return openai_chat.splice(call, endpoint, output_cap)
+        request = _crossing(call)
+        if output_cap is not None:
+            request = msgspec.structs.replace(request, max_tokens=output_cap)
+        mended, mends = repaired(request)
+        written = UPSTREAMS[endpoint.dialect].write_request(mended, _target(endpoint))
+        call.dropped = (*request.lost, *written.dropped)
+        call.changed = (*mends, *written.changed)
+        return written.body
 
     def translator(self, call: Call, endpoint: Endpoint, content_type: bytes) -> Translator:
         """Raises BadAnswer when the answer is not of the kind that was asked for."""
+        is_stream = content_type.startswith(_STREAMS)
         if not call.is_stream:
-            if content_type.startswith(_STREAM):
+            if is_stream:
                 raise BadAnswer(f"{endpoint.provider} streamed an answer that was not to be streamed.")
-            return RelayBody(call, endpoint)
+            return self._body(call, endpoint)
         if b"json" in content_type:
-            return _Unstreamed(call, endpoint)
+            return _Unstreamed(self._body(call, endpoint), endpoint)
         if b"html" in content_type:
             raise BadAnswer(f"{endpoint.provider} answered a streaming request with {content_type.decode('latin-1')}.")
-        return RelayStream(call, endpoint)
+        if endpoint.dialect == call.dialect == openai_chat.NAME:
+            return RelayStream(call, endpoint)
+        return TranslatedStream(call, endpoint, CALLERS[call.dialect], UPSTREAMS[endpoint.dialect])
 
     def refused(self, endpoint: Endpoint, status: int, body: bytes, retry_after: str) -> UpstreamError:
         """An error answer of an upstream. What it says of our own credential is not the caller's to read."""
         if status < 400:
             cure = "redirects are never followed" if status >= 300 else "200 was expected"
             return BadAnswer(f"{endpoint.provider} answered {status}; {cure}.")
-        problem = _read_error(body, status)
+        failed = UPSTREAMS[endpoint.dialect].read_error(body, status)
+        problem = Problem(failed.message, failed.code)
         if endpoint.is_demo and status == 400:
             problem = problem._replace(message=f"{problem.message.rstrip('.')}. {endpoint.cure}")
         refused = told_by(endpoint, status, problem, _sane(retry_after))
@@ -52,30 +77,53 @@ class Bridge:
             refused.status = status  # another gateway that met itself: the caller is told so, however many are between
         return refused
 
+    def _body(self, call: Call, endpoint: Endpoint) -> RelayBody | TranslatedBody:
+        if endpoint.dialect == call.dialect == openai_chat.NAME:
+            return RelayBody(call, endpoint)
+        return TranslatedBody(call, endpoint, CALLERS[call.dialect], UPSTREAMS[endpoint.dialect])
+
+
+class _Unstreamed:
+    """A JSON answer to a streaming request: of use only for the error that may be in it."""
+
+    is_done = False
+
+    def __init__(self, body: RelayBody | TranslatedBody, endpoint: Endpoint) -> None:
+        self._body = body
+        self._endpoint = endpoint
+        self.feed, self.used, self.held = body.feed, body.used, body.held
+        self.estimated_output_tokens = body.estimated_output_tokens
+        self.upstream_id = ""
+        self.cost: Nanos | None = None
+
+    def finish(self) -> bytes:
+        self._body.finish()
+        raise BadAnswer(f"{self._endpoint.provider} answered a streaming request with one JSON body.")
+
+
+def _crossing(call: Call) -> Request:
+    """Read once, for all endpoints that are looked at."""
+    if not isinstance(call.crossing, Request):
+        call.crossing = CALLERS[call.dialect].read_request(call.fields)
+    return call.crossing
+
+
+def _obstacle(request: Request, endpoint: Endpoint) -> str:
+    can = UPSTREAMS[endpoint.dialect].abilities
+    if request.choices > 1 and "n" not in can:
+        return f"it gives one answer, not n = {request.choices}"
+    if request.logprobs is not None and "logprobs" not in can:
+        return "it does not tell logprobs"
+    if request.tools and endpoint.is_demo:
+        return f"the local demo model cannot call tools. {endpoint.cure}"
+    return ""
+
+
+def _target(endpoint: Endpoint) -> Target:
+    parameters = None if endpoint.parameters is None else frozenset(endpoint.parameters)
+    return Target(_decode_name(endpoint.model_json), endpoint.max_output, parameters, endpoint.cap_field)
+
 
 def _sane(retry_after: str) -> str:
     """Seconds or a date; anything else is not passed on."""
     return retry_after if _RETRY_AFTER(retry_after) else ""
-
-
-class _Unstreamed(RelayBody):
-    """A JSON answer to a streaming request: of use only for the error that may be in it."""
-
-    def finish(self) -> bytes:
-        super().finish()
-        raise BadAnswer(f"{self._endpoint.provider} answered a streaming request with one JSON body.")
-
-
-def _read_error(body: bytes, status: int) -> Problem:
-    """However it is worded: OpenAI's object, a message or detail at the top, or plain text."""
-    event = openai_chat.read_event(body)
-    if event is not None and (problem := openai_chat.error_of(event.error)) is not None:
-        return problem
-    try:
-        loose = msgspec.json.decode(body, type=dict[str, object])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        loose = {}
-    message = loose.get("message") or loose.get("detail")
-    if not isinstance(message, str):
-        message = body[:500].decode("utf-8", "replace").strip() or f"status {status}"
-    return Problem(message, openai_chat.NO_CODE)

@@ -127,6 +127,10 @@ _decode_error = msgspec.json.Decoder(_ErrorObject | str).decode
 
 
 def open_body(body: bytes) -> Call:
+    return open_call(NAME, body)
+
+
+def open_call(dialect: str, body: bytes) -> Call:
     """Only the top level is parsed; values stay slices of `body`, unknown fields travel on."""
     fields = decode_object(body)
     model = fields.get("model")
@@ -140,7 +144,7 @@ def open_body(body: bytes) -> Call:
         raise BadRequest("The field 'stream' must be true or false.") from error
     except msgspec.MsgspecError as error:
         raise BadRequest("The field 'model' must be a string.") from error
-    call = Call(NAME, name, is_stream, len(body), fields)
+    call = Call(dialect, name, is_stream, len(body), fields)
     if "max_cost_usd" in fields:
         told = fields.pop("max_cost_usd")
         call.ceiling = _ceiling(told)

@@ -23,10 +23,11 @@ class CallerSide(Struct, frozen=True):
 
 
 class UpstreamSide(Struct, frozen=True):
-    """`reader` and `read_answer` are made for an endpoint."""
+    """`reader` and `read_answer` are made for an endpoint. `abilities`: of n, logprobs, what it can be asked for."""
 
     write_request: Callable[[Request, Target], Written]
     splitter: Callable[[], Splitter]
     reader: Callable[[Endpoint], StreamReader]
     read_answer: Callable[[bytes, Endpoint], list[Event]]
     read_error: Callable[[bytes, int], Failed]
+    abilities: frozenset[str] = frozenset()

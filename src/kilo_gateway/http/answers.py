@@ -3,12 +3,15 @@
 from http import HTTPStatus
 
 from kilo_gateway.core.errors import GatewayError, MethodNotAllowed, Overloaded, UpstreamRefused
+from kilo_gateway.core.ports import CallerDialect
 from kilo_gateway.dialects import openai_chat
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
-def refusal(error: GatewayError, head_lines: bytes = b"", *, has_body: bool = True) -> bytes:
+def refusal(
+    error: GatewayError, head_lines: bytes = b"", *, has_body: bool = True, dialect: CallerDialect = openai_chat
+) -> bytes:
     lines = head_lines
     if isinstance(error, MethodNotAllowed):
         lines += b"Allow: %b\r\n" % error.allowed.encode()
@@ -18,7 +21,7 @@ def refusal(error: GatewayError, head_lines: bytes = b"", *, has_body: bool = Tr
         lines += b"Retry-After: %b\r\n" % error.retry_after.encode("latin-1", "replace")
     elif isinstance(error, Overloaded):
         lines += b"Retry-After: 1\r\n"
-    return answer(error.status, openai_chat.error_body(error), lines, has_body=has_body)
+    return answer(error.status, dialect.error_body(error), lines, has_body=has_body)
 
 
 def answer(status: int, body: bytes, head_lines: bytes = b"", *, has_body: bool = True) -> bytes:

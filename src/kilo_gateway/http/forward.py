@@ -25,8 +25,8 @@ from kilo_gateway.core.errors import (
 from kilo_gateway.core.exchange import ENDED, HEADERS, RELAYING, SENT, Exchange
 from kilo_gateway.core.money import usd_text
 from kilo_gateway.core.pipeline import Pipeline
-from kilo_gateway.core.types import Endpoint, Outcome
-from kilo_gateway.dialects import openai_chat
+from kilo_gateway.core.ports import CallerDialect
+from kilo_gateway.core.types import Call, Endpoint, Outcome
 from kilo_gateway.http import answers, wire
 from kilo_gateway.http.patience import ANSWER, COMMENT, CONNECT, IDLE, Phase, Wait, first_look_s, next_step
 from kilo_gateway.http.upstream import Pool, UpstreamConnection, defect
@@ -56,13 +56,16 @@ class Client(Protocol):
 
 class Forward:
     __slots__ = (
-        "_boot_timer", "_client", "_comments", "_connection", "_dial", "_endpoint", "_exchange", "_feed",
+        "_boot_timer", "_client", "_comments", "_connection", "_dial", "_dialect", "_endpoint", "_exchange", "_feed",
         "_has_begun", "_has_head", "_head", "_head_lines", "_is_booting", "_is_chunking", "_is_gathering", "_is_paused",
         "_is_pooled", "_phase", "_pipeline", "_pool", "_refusal", "_sent_at", "_write",
     )  # fmt: skip
 
-    def __init__(self, exchange: Exchange, pipeline: Pipeline, pool: Pool, client: Client) -> None:
+    def __init__(
+        self, exchange: Exchange, dialect: CallerDialect, pipeline: Pipeline, pool: Pool, client: Client
+    ) -> None:  # fmt: skip
         self._exchange = exchange
+        self._dialect = dialect
         self._pipeline = pipeline
         self._pool = pool
         self._client = client
@@ -352,6 +355,8 @@ class Forward:
         """All but the framing line. `is_known`: which endpoint it will be."""
         exchange, id = self._exchange, self._exchange.id.encode()
         capped = b"" if exchange.output_cap is None else b"x-kilo-max-tokens: %d\r\n" % exchange.output_cap
+        if exchange.call.crossing is not None and is_known:
+            capped += _lost_lines(exchange.call)
         return b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nx-generation-id: %b\r\n%b%b%bx-kilo-overhead-us: %d\r\n" % (
             content_type or self._head.content_type, id, self._client.head_lines or b"x-request-id: %b\r\n" % id,
             self._endpoint.answer_head if is_known else b"", capped, exchange.overhead_us,
@@ -369,12 +374,12 @@ class Forward:
         self._report("request.failed", error, outcome=outcome)
         if self._has_head:
             created = exchange.at_ms // 1000
-            events = openai_chat.error_events(error, upstream_id or exchange.id, exchange.decision.model, created)
+            events = self._dialect.error_events(error, upstream_id or exchange.id, exchange.decision.model, created)
             self._write(self._framed(events) + self._last_frame())
         else:
             id = exchange.id.encode()
             lines = b"x-generation-id: %b\r\n%b" % (id, self._client.head_lines or b"x-request-id: %b\r\n" % id)
-            self._write(answers.refusal(error, lines))
+            self._write(answers.refusal(error, lines, dialect=self._dialect))
         self._client.answered()
 
     def _close(self, outcome: Outcome) -> None:
@@ -398,3 +403,14 @@ class Forward:
             self._dial.cancel()
         if self._boot_timer is not None:
             self._boot_timer.cancel()
+
+
+def _lost_lines(call: Call) -> bytes:
+    """What did not reach the upstream as the caller wrote it."""
+    told = (("x-kilo-dropped-fields", call.dropped), ("x-kilo-changed-fields", call.changed))
+    return b"".join(f"{name}: {_plain(', '.join(fields))}\r\n".encode() for name, fields in told if fields)
+
+
+def _plain(text: str) -> str:
+    """What may stand in a header, and no more of it than a header bears."""
+    return "".join(character if " " <= character < "\x7f" else "?" for character in text)[:2000]

@@ -25,6 +25,7 @@ from kilo_gateway.core.errors import (
 )  # fmt: skip
 from kilo_gateway.core.exchange import Caller
 from kilo_gateway.core.ports import CallerDialect
+from kilo_gateway.dialects import openai_chat
 from kilo_gateway.http import answers, heads, incoming, paths, seldom
 from kilo_gateway.http.active import Active
 from kilo_gateway.http.forward import Forward
@@ -352,7 +353,7 @@ class ClientConnection(asyncio.Protocol):
             return
         if request.hops:
             exchange.call.hops = request.hops
-        self._active = forward = Forward(exchange, gateway.pipeline, gateway.pool, self)
+        self._active = forward = Forward(exchange, dialect, gateway.pipeline, gateway.pool, self)
         forward.send_to_next()
 
     def _serve_elsewhere(self, request: Request, body: bytes) -> None:
@@ -383,7 +384,8 @@ class ClientConnection(asyncio.Protocol):
             request.id = pipeline.new_id(pipeline.wall_ms()).replace("gen-", "req-", 1).encode()
             self.head_lines += b"x-request-id: %b\r\n" % request.id
         self.report("request.refused", status=error.status, code=error.code)
-        self.write(answers.refusal(error, self.head_lines, has_body=request.method != b"HEAD"))
+        has_body = request.method != b"HEAD"
+        self.write(answers.refusal(error, self.head_lines, has_body=has_body, dialect=request.dialect or openai_chat))
         self.answered()
 
     def _wait(self, request: Request) -> None:

@@ -1,0 +1,125 @@
+"""Callers of each dialect: what they ask, and what their official SDK reads out of an answer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import anthropic
+import httpx
+import openai
+from recordings import arguments_of
+
+QUESTION = "What was recorded?"
+
+
+@dataclass
+class Told:
+    text: str = ""
+    calls: list[tuple[str, Any]] = field(default_factory=list)
+    finish: str | None = None
+    usage: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class CallerKind:
+    """`finishes`: of the hub's words, this dialect's."""
+
+    name: str
+    path: str
+    request: Callable[[str, bool], dict[str, object]]
+    read: Callable[[bytes, bool], Told]
+    finishes: dict[str, str]
+
+    def parse(self, body: bytes, *, is_stream: bool) -> Told:
+        return self.read(body, is_stream)
+
+
+def _canned(body: bytes, is_stream: bool) -> httpx.Client:
+    kind = "text/event-stream; charset=utf-8" if is_stream else "application/json"
+    answer = httpx.MockTransport(lambda request: httpx.Response(200, headers={"content-type": kind}, content=body))
+    return httpx.Client(transport=answer)
+
+
+def _openai(body: bytes, is_stream: bool) -> openai.OpenAI:
+    return openai.OpenAI(api_key="k", base_url="http://gateway/v1", http_client=_canned(body, is_stream), max_retries=0)
+
+
+def _chat(body: bytes, is_stream: bool) -> Told:
+    client, said = _openai(body, is_stream), Told()
+    messages: Any = [{"role": "user", "content": QUESTION}]
+    if not is_stream:
+        answer = client.chat.completions.create(model="m", messages=messages)
+        choice = answer.choices[0]
+        calls = [call.function for call in choice.message.tool_calls or [] if call.type == "function"]
+        said.calls = [(call.name, arguments_of(call.arguments)) for call in calls]
+        said.text, said.finish = choice.message.content or "", choice.finish_reason
+        said.usage = (answer.usage.prompt_tokens, answer.usage.completion_tokens) if answer.usage else None
+        return said
+    pieces: dict[int, list[str]] = {}
+    for chunk in client.chat.completions.create(model="m", messages=messages, stream=True):
+        if chunk.usage is not None:
+            said.usage = chunk.usage.prompt_tokens, chunk.usage.completion_tokens
+        for each in chunk.choices:
+            said.text += each.delta.content or ""
+            said.finish = each.finish_reason or said.finish
+            for call in each.delta.tool_calls or []:
+                known = pieces.setdefault(call.index, ["", ""])
+                known[0] += (call.function and call.function.name) or ""
+                known[1] += (call.function and call.function.arguments) or ""
+    said.calls = [(name, arguments_of(arguments)) for name, arguments in pieces.values()]
+    assert body.endswith(b"data: [DONE]\n\n"), "the stream has no [DONE]"
+    return said
+
+
+def _responses(body: bytes, is_stream: bool) -> Told:
+    client = _openai(body, is_stream)
+    if is_stream:
+        answer: Any = None
+        for event in client.responses.create(model="m", input=QUESTION, stream=True):
+            if event.type in ("response.completed", "response.incomplete"):
+                answer = event.response
+        assert answer is not None, "the stream has no end"
+    else:
+        answer = client.responses.create(model="m", input=QUESTION)
+    calls = [(item.name, arguments_of(item.arguments)) for item in answer.output if item.type == "function_call"]
+    reason = answer.incomplete_details.reason if answer.incomplete_details else answer.status
+    return Told(answer.output_text, calls, reason, (answer.usage.input_tokens, answer.usage.output_tokens))
+
+
+def _messages(body: bytes, is_stream: bool) -> Told:
+    client = anthropic.Anthropic(
+        api_key="k", base_url="http://gateway", http_client=_canned(body, is_stream), max_retries=0
+    )  # fmt: skip
+    asked: Any = {"model": "m", "max_tokens": 99, "messages": [{"role": "user", "content": QUESTION}]}
+    if is_stream:
+        with client.messages.stream(**asked) as stream:
+            answer: Any = stream.get_final_message()
+    else:
+        answer = client.messages.create(**asked)
+    usage = answer.usage
+    prompt = usage.input_tokens + (usage.cache_read_input_tokens or 0) + (usage.cache_creation_input_tokens or 0)
+    return Told(
+        "".join(block.text for block in answer.content if block.type == "text"),
+        [(block.name, block.input) for block in answer.content if block.type == "tool_use"],
+        answer.stop_reason, (prompt, usage.output_tokens),
+    )  # fmt: skip
+
+
+CALLERS = (
+    CallerKind(
+        "chat", "/chat/completions",
+        lambda model, is_stream: {"model": model, "stream": is_stream, "messages": [{"role": "user", "content": QUESTION}]},
+        _chat, {each: each for each in ("stop", "length", "tool_calls", "content_filter", "error")},
+    ),
+    CallerKind(
+        "responses", "/responses", lambda model, is_stream: {"model": model, "stream": is_stream, "input": QUESTION}, _responses,
+        {"stop": "completed", "tool_calls": "completed", "length": "max_output_tokens", "content_filter": "content_filter"},
+    ),
+    CallerKind(
+        "messages", "/messages",
+        lambda model, is_stream: {
+            "model": model, "stream": is_stream, "max_tokens": 4096, "messages": [{"role": "user", "content": QUESTION}],
+        },
+        _messages, {"stop": "end_turn", "tool_calls": "tool_use", "length": "max_tokens", "content_filter": "refusal"},
+    ),
+)  # fmt: skip

@@ -1,0 +1,198 @@
+"""Recorded answers of providers, replayed as upstreams of a running gateway and given out again in every caller's dialect.
+
+    python bench/conformance.py --recorded FILE --emit DIR [--json]
+
+FILE holds one exchange a line (bench/recordings.py says how). Every answer that comes out is written as
+DIR/<line>.<caller>.<json|sse>, is parsed by the official SDK, and its text, calls (name, arguments), finish and usage are held
+against the recording. Exit 1 when one differs.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from callers import CALLERS, CallerKind, Told
+from recordings import DIALECTS, Recording, Said, recordings
+
+STARTS_S = 30.0
+ANSWERS_S = 30.0
+MODELS = {dialect: f"recorded/{dialect}" for dialect in dict.fromkeys(DIALECTS.values())}
+BASES = {"gemini": "/v1beta", "bedrock-converse": "", "cohere": "/v2"}
+
+
+class Replaying(BaseHTTPRequestHandler):
+    """An upstream that gives the recording that is on."""
+
+    protocol_version = "HTTP/1.1"
+    recording: Recording
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        now = type(self).recording
+        self.send_response(now.status)
+        self.send_header("Content-Type", now.content_type)
+        self.send_header("Content-Length", str(len(now.body)))
+        self.end_headers()
+        self.wfile.write(now.body)
+
+    def log_message(self, format: str, *args: object) -> None: ...
+
+
+@dataclass(frozen=True)
+class Gateway:
+    port: int
+    key: str
+
+    def ask(self, caller: CallerKind, model: str, *, is_stream: bool) -> tuple[int, bytes]:
+        url = f"http://127.0.0.1:{self.port}/v1{caller.path}"
+        headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
+        request = urllib.request.Request(url, json.dumps(caller.request(model, is_stream)).encode(), headers)
+        try:
+            with urllib.request.urlopen(request, timeout=ANSWERS_S) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--recorded", type=Path, required=True, help="the exchanges, one JSON object a line (.gz is unpacked)")
+    parser.add_argument("--emit", type=Path, required=True, help="a directory for the answers")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    wanted = parser.parse_args()
+    try:
+        found = list(recordings(wanted.recorded))
+        wanted.emit.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError, KeyError) as error:
+        print(f"conformance: {wanted.recorded}: {error}", file=sys.stderr)
+        return 2
+    passed: Counter[str] = Counter()
+    total: Counter[str] = Counter()
+    failures: list[str] = []
+    with upstream() as port, gateway(port) as running:
+        for recording in (each for each in found if not each.skipped):
+            for caller in CALLERS:
+                cell = f"{caller.name} <- {recording.dialect}"
+                total[cell] += 1
+                difference = replayed(running, recording, caller, wanted.emit)
+                if difference:
+                    failures.append(f"{recording.number} {caller.name} <- {recording.dialect} ({recording.name}): {difference}")
+                else:
+                    passed[cell] += 1
+    report(found, passed, total, failures, as_json=wanted.json)
+    return 1 if failures else 0
+
+
+def replayed(running: Gateway, recording: Recording, caller: CallerKind, directory: Path) -> str:
+    """What is wrong with it; empty: nothing."""
+    Replaying.recording = recording
+    status, body = running.ask(caller, MODELS[recording.dialect], is_stream=recording.is_stream)
+    (directory / f"{recording.number}.{caller.name}.{'sse' if recording.is_stream else 'json'}").write_bytes(body)
+    if recording.status != 200:
+        told = json.loads(body)["error"]
+        kept = status == recording.status or told["metadata"]["upstream_status"] == recording.status
+        return "" if kept else f"the error became {status}: {told}"
+    if status != 200:
+        return f"status {status}: {body[:300]!r}"
+    try:
+        expected = recording.said()
+    except (LookupError, ValueError, TypeError) as error:
+        return f"the recording is no answer: {type(error).__name__} {error}"
+    try:
+        told = caller.parse(body, is_stream=recording.is_stream)
+    except Exception as error:  # whatever the SDK raises, it did not parse
+        return f"the SDK does not parse it: {type(error).__name__}: {error}"
+    return compared(told, expected, caller)
+
+
+def compared(told: Told, expected: Said, caller: CallerKind) -> str:
+    finish = caller.finishes[expected.finish]
+    pairs = [("text", told.text, expected.text), ("calls", told.calls, expected.calls), ("finish", told.finish, finish)]
+    if expected.usage is not None:
+        pairs.append(("usage", told.usage, expected.usage))
+    return "; ".join(f"{name} {found!r:.200}, not {wanted!r:.200}" for name, found, wanted in pairs if found != wanted)
+
+
+@contextmanager
+def upstream() -> Iterator[int]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Replaying)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+
+
+@contextmanager
+def gateway(upstream_port: int) -> Iterator[Gateway]:
+    with tempfile.TemporaryDirectory(prefix="conformance-") as name:
+        root = Path(name)
+        (root / "gateway.toml").write_text(configuration(upstream_port))
+        command = [sys.executable, "-m", "kilo_gateway", "serve", "--config", str(root / "gateway.toml"), "--port", "0"]
+        kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "PYTHONPATH", "TMPDIR")}
+        with (root / "out").open("w+") as out, (root / "log").open("w") as log:
+            process = subprocess.Popen([*command, "--data-dir", str(root / "data")], stdout=out, stderr=log, env=kept | {"HOME": name})
+            try:
+                yield Gateway(_port(process, root), (root / "data/owner.key").read_text().strip())
+            finally:
+                process.terminate()
+                process.wait(30)
+
+
+def _port(process: "subprocess.Popen[bytes]", root: Path) -> int:
+    ends_at = time.monotonic() + STARTS_S
+    while time.monotonic() < ends_at:
+        found = (root / "out").read_text().partition("http://localhost:")[2]
+        if found:
+            return int(found[: next(at for at, each in enumerate(found) if not each.isdigit())])
+        if process.poll() is not None:
+            break
+        time.sleep(0.05)
+    raise SystemExit(f"conformance: the gateway does not start: {(root / 'log').read_text()[-2000:]}")
+
+
+def configuration(port: int) -> str:
+    tables = ["[server]\nworkers = 1\n[local]\nenabled = false\nservers = false\n"]
+    for dialect, model in MODELS.items():
+        secret = 'region = "us-east-1"\napi_key = "AKIDEXAMPLE:secret"' if dialect == "bedrock-converse" else 'api_key = "sk-recorded"'
+        tables.append(
+            f'[[upstreams]]\nname = "{dialect}"\ndialect = "{dialect}"\nbase_url = "http://127.0.0.1:{port}{BASES.get(dialect, "/v1")}"\n'
+            f'{secret}\nmodels = [ {{ id = "{model}", upstream_id = "recorded", input_usd_per_mtok = 1, output_usd_per_mtok = 2 }} ]\n'
+        )
+    return "".join(tables)
+
+
+def report(
+    found: list[Recording], passed: Counter[str], total: Counter[str], failures: list[str], *, as_json: bool
+) -> None:  # fmt: skip
+    skipped = Counter(each.skipped for each in found if each.skipped)
+    cells = {cell: {"passed": passed[cell], "total": count} for cell, count in sorted(total.items())}
+    if as_json:
+        told = {"passed": passed.total(), "total": total.total(), "cells": cells, "skipped": dict(skipped), "failures": failures}
+        print(json.dumps(told, indent=2))
+        return
+    for failure in failures:
+        print(f"FAIL {failure}")
+    for cell, counts in cells.items():
+        print(f"{cell:<44} {counts['passed']:>4} of {counts['total']}")
+    print(f"passed {passed.total()}, total {total.total()}, skipped {skipped.total()}")
+    for reason, count in skipped.items():
+        print(f"  skipped {count}: {reason}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

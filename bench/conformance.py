@@ -2,8 +2,8 @@
 
     python bench/conformance.py --recorded FILE --emit DIR [--json]
 
-FILE holds one exchange a line (bench/recordings.py says how). Every answer that comes out is written as
-DIR/<line>.<caller>.<json|sse>, is parsed by the official SDK, and its text, calls (name, arguments), finish and usage are held
+FILE holds one exchange a line (bench/recordings.py says how). Every answer that comes out is
+written as DIR/<line>.<caller>.<json|sse>, is parsed by the official SDK, and its text, calls (name, arguments), finish and usage are held
 against the recording. Exit 1 when one differs.
 """
 
@@ -70,7 +70,7 @@ class Gateway:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--recorded", type=Path, required=True, help="the exchanges, one JSON object a line (.gz is unpacked)")
+    parser.add_argument("--recorded", type=Path, required=True, help="exchanges, one JSON object a line (.gz is unpacked)")
     parser.add_argument("--emit", type=Path, required=True, help="a directory for the answers")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     wanted = parser.parse_args()
@@ -90,7 +90,7 @@ def main() -> int:
                 total[cell] += 1
                 difference = replayed(running, recording, caller, wanted.emit)
                 if difference:
-                    failures.append(f"{recording.number} {caller.name} <- {recording.dialect} ({recording.name}): {difference}")
+                    failures.append(f"{recording.number} {cell} ({recording.name}): {difference}")
                 else:
                     passed[cell] += 1
     report(found, passed, total, failures, as_json=wanted.json)
@@ -145,7 +145,8 @@ def gateway(upstream_port: int) -> Iterator[Gateway]:
         command = [sys.executable, "-m", "kilo_gateway", "serve", "--config", str(root / "gateway.toml"), "--port", "0"]
         kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "PYTHONPATH", "TMPDIR")}
         with (root / "out").open("w+") as out, (root / "log").open("w") as log:
-            process = subprocess.Popen([*command, "--data-dir", str(root / "data")], stdout=out, stderr=log, env=kept | {"HOME": name})
+            command += ["--data-dir", str(root / "data")]
+            process = subprocess.Popen(command, stdout=out, stderr=log, env=kept | {"HOME": name})
             try:
                 yield Gateway(_port(process, root), (root / "data/owner.key").read_text().strip())
             finally:
@@ -168,10 +169,13 @@ def _port(process: "subprocess.Popen[bytes]", root: Path) -> int:
 def configuration(port: int) -> str:
     tables = ["[server]\nworkers = 1\n[local]\nenabled = false\nservers = false\n"]
     for dialect, model in MODELS.items():
-        secret = 'region = "us-east-1"\napi_key = "AKIDEXAMPLE:secret"' if dialect == "bedrock-converse" else 'api_key = "sk-recorded"'
+        secret = 'api_key = "sk-recorded"'
+        if dialect == "bedrock-converse":
+            secret = 'region = "us-east-1"\napi_key = "AKIDEXAMPLE:secret"'
         tables.append(
-            f'[[upstreams]]\nname = "{dialect}"\ndialect = "{dialect}"\nbase_url = "http://127.0.0.1:{port}{BASES.get(dialect, "/v1")}"\n'
-            f'{secret}\nmodels = [ {{ id = "{model}", upstream_id = "recorded", input_usd_per_mtok = 1, output_usd_per_mtok = 2 }} ]\n'
+            f'[[upstreams]]\nname = "{dialect}"\ndialect = "{dialect}"\n{secret}\n'
+            f'base_url = "http://127.0.0.1:{port}{BASES.get(dialect, "/v1")}"\n'
+            f'models = [ {{ id = "{model}", upstream_id = "recorded", input_usd_per_mtok = 1, output_usd_per_mtok = 2 }} ]\n'
         )
     return "".join(tables)
 

@@ -15,7 +15,8 @@ from kilo_gateway.core.secret import Secret
 from kilo_gateway.core.settings import ConfigurationError, ProxySettings, ServerSettings, UpstreamSettings
 from kilo_gateway.core.types import Origin, Patience
 from kilo_gateway.http.guard import is_metadata_literal, is_private_literal
-from kilo_gateway.upstreams.compile import CAP_FIELDS, DIALECTS
+from kilo_gateway.upstreams.compile import CAP_FIELDS
+from kilo_gateway.upstreams.doors import DOORS
 from kilo_gateway.upstreams.lists.listing import KINDS, OF_DIALECT
 from kilo_gateway.upstreams.registry import providers
 
@@ -56,7 +57,8 @@ def from_environment(environment: Mapping[str, str], server: ServerSettings, tak
         kept.append(
             UpstreamSettings(
                 name, provider.dialect, origin, path, Secret(environment[variable]), (), Patience(), "",
-                provider.cost, variable, OF_DIALECT[provider.dialect], discovers=True, cap_field=provider.cap_field,
+                provider.cost, variable, OF_DIALECT.get(provider.dialect, "openai"), discovers=True,
+                cap_field=provider.cap_field,
             )
         )  # fmt: skip
     return tuple(kept), tuple(notes)
@@ -82,9 +84,9 @@ def proxy_of(environment: Mapping[str, str]) -> ProxySettings | None:
 def _upstream(row: Row, environment: Mapping[str, str]) -> UpstreamSettings:
     name = row.text("name", is_needed=True)
     dialect = row.text("dialect")
-    if dialect not in DIALECTS:
-        raise row.wrong("dialect", f"one of {', '.join(DIALECTS)}")
-    listing = row.text("listing") or OF_DIALECT[dialect]
+    if dialect not in DOORS:
+        raise row.wrong("dialect", f"one of {', '.join(DOORS)}")
+    listing = row.text("listing") or OF_DIALECT.get(dialect, "openai")
     if listing not in KINDS:
         raise row.wrong("listing", f"one of {', '.join(KINDS)}")
     base_url = row.text("base_url", is_needed=True)

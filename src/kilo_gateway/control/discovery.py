@@ -150,8 +150,8 @@ class Discovery:
 
     def _head(self, upstream: UpstreamSettings, kind: Kind, path: str) -> bytes:
         is_open = upstream.name in self._open_lists or upstream.origin.host.lower() in self._open_lists
-        bearer, lines = asking.signature(kind, "" if is_open else upstream.api_key.reveal())
-        return request_head(upstream.origin, path, bearer, self._hop, "GET") + lines
+        lines = asking.signature(kind, "" if is_open else upstream.api_key.reveal())
+        return request_head(upstream.origin, path, lines, self._hop, "GET")
 
 
 def _gone(present: Discovered | None, rows: tuple[Row, ...], place: str) -> int:

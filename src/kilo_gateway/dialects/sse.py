@@ -39,7 +39,7 @@ class Splitter:
 def _event(text: bytes) -> tuple[bytes, bytes] | None:
     """Mostly one line, or two: a name and data."""
     name = b""
-    if text.startswith(b"event:"):
+    if text.startswith(b"event:") and b"\n" in text:
         line, _, text = text.partition(b"\n")
         name = line[6:].strip()
     if text.startswith(b"data:") and b"\n" not in text and b"\r" not in text:

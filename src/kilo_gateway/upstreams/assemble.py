@@ -18,8 +18,8 @@ from kilo_gateway.catalog.prices import PriceBook
 from kilo_gateway.core.errors import GatewayError
 from kilo_gateway.core.price import Price
 from kilo_gateway.core.settings import LocalSettings, ModelSettings, Settings, UpstreamSettings
+from kilo_gateway.dialects.table import UPSTREAMS
 from kilo_gateway.upstreams import registry
-from kilo_gateway.upstreams.compile import PATHS
 from kilo_gateway.upstreams.demo import LOCAL_PROVIDER, local_id
 from kilo_gateway.upstreams.lists.listing import Row
 
@@ -143,7 +143,7 @@ class _Making:
             said.append(Said(listed.facts, Origin(f"list of {upstream.name}", served.listed_at, LISTED)))
         said += self._sources.overlay.facts(id)
         said += self._booked(upstream, id, upstream_id)
-        is_spoken = upstream.dialect in PATHS
+        is_spoken = upstream.dialect in UPSTREAMS
         row.places.append(Place(upstream.name, upstream_id, merge(said), served.is_found, is_spoken, is_open))
 
     def _booked(self, upstream: UpstreamSettings, id: str, upstream_id: str) -> list[Said]:

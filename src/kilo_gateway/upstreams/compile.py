@@ -3,19 +3,20 @@
 from collections.abc import Iterable, Mapping
 
 import msgspec
+from msgspec.structs import replace
 
 from kilo_gateway.catalog.catalogue import Catalogue, Entry, Place
 from kilo_gateway.core.brand import HOP_HEADER, VERSION
 from kilo_gateway.core.settings import Settings, UpstreamSettings
 from kilo_gateway.core.types import Endpoint, Key, Model, Origin, Patience, SnapshotData
+from kilo_gateway.dialects.table import UPSTREAMS
 from kilo_gateway.upstreams.demo import LOCAL_PROVIDER
+from kilo_gateway.upstreams.doors import DOORS
 
 LOCAL_CURE = (
     "It is a small demo model. Configure a real one: set a provider's key such as OPENAI_API_KEY, or declare [[upstreams]]."
 )
-DIALECTS = ("openai-chat", "anthropic-messages", "gemini")
 CAP_FIELDS = ("max_tokens", "max_completion_tokens")
-PATHS = {"openai-chat": "/chat/completions"}  # of the dialects that are spoken
 
 
 def compile_snapshot(
@@ -28,7 +29,7 @@ def compile_snapshot(
         if place.upstream == LOCAL_PROVIDER:
             return _local_endpoint(settings, entry, place, local_key)
         upstream = upstreams[place.upstream]
-        return endpoint_of(upstream, entry.id, place, hop) if upstream.dialect in PATHS else None
+        return endpoint_of(upstream, entry.id, place, hop) if upstream.dialect in UPSTREAMS else None
 
     models = {}
     for entry in catalogue.entries.values():
@@ -51,19 +52,25 @@ def _routed(entry: Entry, target: Model) -> Model:
 
 def endpoint_of(upstream: UpstreamSettings, id: str, place: Place, hop: str) -> Endpoint:
     is_cost_reported = upstream.is_cost_reported and not upstream.is_free
-    return _endpoint(
-        upstream.name, upstream.origin, upstream.dialect, upstream.path + PATHS[upstream.dialect], id, place,
-        upstream.api_key.reveal(), hop, upstream.patience, is_cost_reported=is_cost_reported, cap_field=upstream.cap_field,
+    door = DOORS[upstream.dialect]
+    path, stream_path = door.paths(upstream.path, place.upstream_id)
+    lines = door.credential_lines(upstream.api_key.reveal())
+    endpoint = _endpoint(
+        upstream.name, upstream.origin, upstream.dialect, path, id, place, lines, hop, upstream.patience,
+        is_cost_reported=is_cost_reported, cap_field=upstream.cap_field,
     )  # fmt: skip
+    return replace(endpoint, stream_head=_head(upstream.origin, stream_path, lines, hop)) if stream_path else endpoint
 
 
-def request_head(origin: Origin, path: str, credential: str, hop: str, method: str = "POST") -> bytes:
-    """The head of a request to an upstream, without what ends it. Nothing of the caller's own headers is in it."""
+def request_head(origin: Origin, path: str, lines: str, hop: str, method: str = "POST") -> bytes:
+    """The head of a request to an upstream, without what ends it. Nothing of the caller's own headers is in it.
+
+    `lines`: those of the credential, each with its end.
+    """
     host = f"[{origin.host}]" if ":" in origin.host else origin.host
     is_default = origin.port == (443 if origin.is_tls else 80)
-    authorization = f"Authorization: Bearer {credential}\r\n" if credential else ""
     return (
-        f"{method} {path} HTTP/1.1\r\nHost: {host}{'' if is_default else f':{origin.port}'}\r\n{authorization}"
+        f"{method} {path} HTTP/1.1\r\nHost: {host}{'' if is_default else f':{origin.port}'}\r\n{lines}"
         f"Accept: application/json, text/event-stream\r\nAccept-Encoding: identity\r\nUser-Agent: kilo-gateway/{VERSION}\r\n"
         f"{HOP_HEADER}: {hop}\r\n"
     ).encode()
@@ -73,24 +80,30 @@ def _local_endpoint(settings: Settings, entry: Entry, place: Place, key: str) ->
     """Over a Unix socket in the data directory, so that nobody else on the machine can use it."""
     origin = Origin("local", 80, unix_path=str(settings.data_dir / "local.sock"))
     return _endpoint(
-        LOCAL_PROVIDER, origin, "openai-chat", "/v1/chat/completions", entry.id, place, key, "local", Patience(),
+        LOCAL_PROVIDER, origin, "openai-chat", "/v1/chat/completions", entry.id, place,
+        DOORS["openai-chat"].credential_lines(key), "local", Patience(),
         is_demo=entry.is_demo, is_local=True,
     )  # fmt: skip
 
 
 def _endpoint(
-    provider: str, origin: Origin, dialect: str, path: str, id: str, place: Place, credential: str, hop: str,
+    provider: str, origin: Origin, dialect: str, path: str, id: str, place: Place, lines: str, hop: str,
     patience: Patience, *, is_cost_reported: bool = False, is_demo: bool = False, is_local: bool = False,
     cap_field: str = CAP_FIELDS[0],
 ) -> Endpoint:  # fmt: skip
-    head = request_head(origin, path, credential, hop) + b"Content-Type: application/json\r\nContent-Length: "
+    head = _head(origin, path, lines, hop)
     label = provider + (" (demo model)" if is_demo else "")
     return Endpoint(
         provider, id, origin, dialect, msgspec.json.encode(place.upstream_id), head,
         f"x-kilo-provider: {_plain(provider)}\r\nx-kilo-model: {_plain(id)}\r\n".encode(),
         msgspec.json.encode(label), msgspec.json.encode(id), place.facts.price, patience, place.facts.context,
         is_cost_reported, is_demo, is_local, place.is_open, LOCAL_CURE if is_demo else "", place.facts.max_output, cap_field,
+        parameters=place.facts.parameters,
     )  # fmt: skip
+
+
+def _head(origin: Origin, path: str, lines: str, hop: str) -> bytes:
+    return request_head(origin, path, lines, hop) + b"Content-Type: application/json\r\nContent-Length: "
 
 
 def _plain(text: str) -> str:

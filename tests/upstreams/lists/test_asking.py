@@ -17,11 +17,11 @@ def test_each_kind_has_its_path() -> None:
 
 
 def test_each_kind_sends_its_credential_in_its_own_way() -> None:
-    assert signature("openai", "sk") == ("sk", b"")
-    assert signature("anthropic", "sk") == ("", b"x-api-key: sk\r\nanthropic-version: 2023-06-01\r\n")
-    assert signature("anthropic", "") == ("", b"anthropic-version: 2023-06-01\r\n")
-    assert signature("gemini", "sk") == ("", b"x-goog-api-key: sk\r\n")
-    assert signature("gemini", "") == ("", b"")
+    assert signature("openai", "sk") == "Authorization: Bearer sk\r\n"
+    assert signature("openai", "") == ""
+    assert signature("anthropic", "sk") == "x-api-key: sk\r\nanthropic-version: 2023-06-01\r\n"
+    assert signature("anthropic", "") == "anthropic-version: 2023-06-01\r\n"
+    assert signature("gemini", "sk") == "x-goog-api-key: sk\r\n"
 
 
 def test_cursors_are_escaped() -> None:

@@ -161,8 +161,8 @@ def _result(result: ToolResult) -> str:
 def _content(parts: Iterable[Part]) -> object:
     """A text where there is nothing else: some upstreams know no parts."""
     found = list(parts)
-    if all(isinstance(part, Text) and part.cache is None for part in found):
-        return "\n\n".join(part.text for part in found if isinstance(part, Text))
+    if len(found) == 1 and isinstance(found[0], Text) and found[0].cache is None:
+        return found[0].text
     return [_part(part) for part in found]
 
 

@@ -3,6 +3,7 @@
 from urllib.parse import quote, urljoin, urlsplit
 
 from kilo_gateway.core.types import Origin
+from kilo_gateway.upstreams.doors import DOORS
 from kilo_gateway.upstreams.lists.listing import Kind
 
 MAX_PAGES = 20
@@ -10,7 +11,7 @@ _PATHS: dict[Kind, str] = {
     "openai": "/models", "anthropic": "/models?limit=1000", "gemini": "/models?pageSize=1000",
 }  # fmt: skip
 _CURSORS: dict[Kind, str] = {"anthropic": "after_id", "gemini": "pageToken"}
-_KEY_LINES: dict[Kind, str] = {"anthropic": "x-api-key", "gemini": "x-goog-api-key"}
+_DIALECTS: dict[Kind, str] = {"anthropic": "anthropic-messages", "gemini": "gemini"}
 
 
 def first_path(kind: Kind, base: str, query: str = "") -> str:
@@ -37,9 +38,6 @@ def next_path(kind: Kind, origin: Origin, first: str, next: str) -> str | None:
     return url.path + (f"?{url.query}" if url.query else "")
 
 
-def signature(kind: Kind, credential: str) -> tuple[str, bytes]:
-    """The credential to send as a Bearer token, and header lines of the kind's own."""
-    own = f"{_KEY_LINES[kind]}: {credential}\r\n".encode() if credential and kind in _KEY_LINES else b""
-    if kind == "anthropic":
-        own += b"anthropic-version: 2023-06-01\r\n"
-    return ("" if kind in _KEY_LINES else credential), own
+def signature(kind: Kind, credential: str) -> str:
+    """Header lines."""
+    return DOORS[_DIALECTS.get(kind, "openai-chat")].credential_lines(credential)

@@ -1,0 +1,112 @@
+"""Answers that cross: however they were cut, they come out the same, and what is not whole never looks whole."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Raw
+from tests.streams import DONE, FINISH, content, usage
+
+from kilo_gateway.core.errors import BadAnswer, Truncated, UpstreamError
+from kilo_gateway.core.price import Price
+from kilo_gateway.core.types import Call, Endpoint, Origin
+from kilo_gateway.dialects.sse import Splitter
+from kilo_gateway.dialects.table import CALLERS, UPSTREAMS
+from kilo_gateway.dialects.translated import TranslatedBody, TranslatedStream
+
+PRICE = Price(1_000_000, 2_000_000)
+ENDPOINT = Endpoint("one", "mock/model", Origin("h", 1), "openai-chat", b'"m"', b"", b"", b'"one"', b'"mock/model"', PRICE)
+CALL = Call("openai-chat", "mock/model", True, 400, {"messages": Raw(b"[]")}, id="gen-1")
+CHAT = CALLERS["openai-chat"], UPSTREAMS["openai-chat"]
+WHOLE = content("Hel") + content("lo") + FINISH + usage(25, 7) + DONE
+
+
+def stream() -> TranslatedStream:
+    return TranslatedStream(CALL, ENDPOINT, *CHAT)
+
+
+def test_it_may_be_cut_anywhere() -> None:
+    once = stream()
+    whole = once.feed(WHOLE) + once.finish()
+    assert whole.endswith(DONE) and once.cost == 39_000 and once.used().completion_tokens == 7
+    for at in range(len(WHOLE)):
+        cut = stream()
+        assert cut.feed(WHOLE[:at]) + cut.feed(WHOLE[at:]) + cut.finish() == whole
+
+
+def test_what_stops_early_is_truncated_at_every_event() -> None:
+    for sent in (content("Hel"), content("Hel") + content("lo"), b"", b": wait\n\n"):
+        one = stream()
+        one.feed(sent)
+        with pytest.raises(UpstreamError):
+            one.finish()
+
+
+def test_nothing_is_let_out_before_something_is_said() -> None:
+    one = stream()
+    silent = content("").replace(b'"content":""', b'"role":"assistant"')
+    assert one.feed(silent) == b""
+    assert one.feed(content("x")) != b""
+
+
+def test_an_empty_answer_is_no_answer() -> None:
+    one = stream()
+    assert one.feed(content("") + FINISH + usage(25, 0) + DONE) == b""
+    with pytest.raises(BadAnswer, match="empty"):
+        one.finish()
+    body = TranslatedBody(CALL, ENDPOINT, *CHAT)
+    body.feed(b'{"choices":[{"message":{"content":""},"finish_reason":"stop"}]}')
+    with pytest.raises(BadAnswer, match="empty"):
+        body.finish()
+
+
+def test_an_answer_that_used_all_its_tokens_for_thinking_is_one() -> None:
+    one = stream()
+    one.feed(content("", finish='"length"') + usage(25, 9) + DONE)
+    assert b'"finish_reason":"length"' in one.finish()
+
+
+def test_an_error_inside_keeps_what_came_before() -> None:
+    one = stream()
+    with pytest.raises(UpstreamError) as caught:
+        one.feed(content("Hel") + b'data: {"error":{"message":"no","code":"x"}}\n\n')
+    assert b"Hel" in caught.value.before and caught.value.is_retryable
+
+
+def test_without_usage_it_is_estimated() -> None:
+    one = stream()
+    one.feed(content("x" * 400) + FINISH + DONE)
+    [told] = [json.loads(line[6:]) for line in one.finish().split(b"\n\n") if b'"usage"' in line]
+    assert (told["usage"]["completion_tokens"], told["usage"]["estimated"]) == (100, True)
+
+
+def test_who_leaves_pays_for_what_was_said() -> None:
+    one = stream()
+    one.feed(content("x" * 400))
+    assert one.used().completion_tokens == 100 and not one.is_done
+
+
+@given(st.lists(st.tuples(st.sampled_from([b"", b"delta"]), st.binary(max_size=9).map(lambda data: data.hex().encode())), max_size=4),
+       st.sampled_from([b"\n", b"\r\n", b"\r"]), st.lists(st.integers(0, 90), max_size=4))  # fmt: skip
+def test_events_are_split_off_however_they_come(events: list[tuple[bytes, bytes]], end: bytes, cuts: list[int]) -> None:
+    lines = [(b"event: " + name + end if name else b"") + b"data: " + data + end + end for name, data in events]
+    sent = b": hello" + end + end + b"".join(lines)
+    splitter, found, at = Splitter(), [], 0
+    for cut in [*sorted(cuts), len(sent)]:
+        found += splitter.feed(sent[at:cut])
+        at = max(at, cut)
+    assert found + splitter.rest() == events
+
+
+def test_the_last_event_may_lack_its_blank_line() -> None:
+    splitter = Splitter()
+    assert splitter.feed(b"data: a\ndata: b\n") == []
+    assert splitter.rest() == [(b"", b"a\nb")]
+
+
+def test_a_truncated_stream_says_so() -> None:
+    one = stream()
+    one.feed(content("a"))
+    with pytest.raises(Truncated):
+        one.finish()

@@ -112,8 +112,8 @@ CALLERS = (
         _chat, {each: each for each in ("stop", "length", "tool_calls", "content_filter", "error")},
     ),
     CallerKind(
-        "responses", "/responses", lambda model, is_stream: {"model": model, "stream": is_stream, "input": QUESTION}, _responses,
-        {"stop": "completed", "tool_calls": "completed", "length": "max_output_tokens", "content_filter": "content_filter"},
+        "responses", "/responses", lambda model, is_stream: {"model": model, "stream": is_stream, "input": QUESTION},
+        _responses, {"stop": "completed", "tool_calls": "completed", "length": "max_output_tokens", "content_filter": "content_filter"},
     ),
     CallerKind(
         "messages", "/messages",

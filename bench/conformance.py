@@ -3,8 +3,8 @@
     python bench/conformance.py --recorded FILE --emit DIR [--json]
 
 FILE holds one exchange a line (bench/recordings.py says how). Every answer that comes out is
-written as DIR/<line>.<caller>.<json|sse>, is parsed by the official SDK, and its text, calls (name, arguments), finish and usage are held
-against the recording. Exit 1 when one differs.
+written as DIR/<line>.<caller>.<json|sse>, is parsed by the official SDK, and its text, calls (name, arguments), finish and usage are
+held against the recording. Exit 1 when one differs.
 """
 
 import argparse
@@ -186,8 +186,8 @@ def report(
     skipped = Counter(each.skipped for each in found if each.skipped)
     cells = {cell: {"passed": passed[cell], "total": count} for cell, count in sorted(total.items())}
     if as_json:
-        told = {"passed": passed.total(), "total": total.total(), "cells": cells, "skipped": dict(skipped), "failures": failures}
-        print(json.dumps(told, indent=2))
+        told = {"passed": passed.total(), "total": total.total(), "cells": cells, "skipped": dict(skipped)}
+        print(json.dumps(told | {"failures": failures}, indent=2))
         return
     for failure in failures:
         print(f"FAIL {failure}")

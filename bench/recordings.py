@@ -17,7 +17,8 @@ DIALECTS = {
 }  # fmt: skip
 FINISHES = {
     "stop": "stop", "length": "length", "tool_calls": "tool_calls", "content_filter": "content_filter", "end_turn": "stop",
-    "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool_calls", "refusal": "content_filter", "pause_turn": "stop",
+    "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool_calls", "refusal": "content_filter",
+    "pause_turn": "stop",
     "STOP": "stop", "MAX_TOKENS": "length", "SAFETY": "content_filter", "COMPLETE": "stop", "STOP_SEQUENCE": "stop",
     "TOOL_CALL": "tool_calls", "completed": "stop", "max_output_tokens": "length", "guardrail_intervened": "content_filter",
     "content_filtered": "content_filter", "model_context_window_exceeded": "length", "compaction": "stop",
@@ -61,8 +62,7 @@ class Recording:
 
 def recordings(path: Path) -> Iterator[Recording]:
     """Raises OSError and ValueError."""
-    opened = gzip.open(path, "rt") if path.suffix == ".gz" else path.open()
-    with opened as lines:
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
         for number, line in enumerate(lines):
             if line.strip():
                 yield _recording(number, json.loads(line))
@@ -130,7 +130,8 @@ def _chat(answer: dict[str, Any]) -> Said:
     calls = [call["function"] for call in message.get("tool_calls") or [] if "function" in call]
     return Said(
         _text_of(message.get("content")), [(call["name"], arguments_of(call["arguments"])) for call in calls],
-        FINISHES.get(choice["finish_reason"], "stop"), usage and (usage["prompt_tokens"], usage.get("completion_tokens") or 0),
+        FINISHES.get(choice["finish_reason"], "stop"),
+        usage and (usage["prompt_tokens"], usage.get("completion_tokens") or 0),
     )  # fmt: skip
 
 

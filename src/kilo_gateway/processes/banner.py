@@ -7,7 +7,7 @@ from pathlib import Path
 from kilo_gateway.catalog.files import DataDirectory
 from kilo_gateway.core.brand import DISCLAIMER, PRODUCT, VERSION
 from kilo_gateway.core.settings import Settings
-from kilo_gateway.upstreams.demo import can_run
+from kilo_gateway.upstreams.demo import can_run, has_file
 
 _QUESTION = "What is the capital of France?"
 _HOW_TO_ADD = "add an upstream: set a provider's key such as OPENAI_API_KEY, or declare [[upstreams]] in a --config file"
@@ -20,8 +20,10 @@ class Banner:
         self._settings = settings
         self._port = port
         self._is_shown = False
+        self._missing = ""  # why the local model is
         local = settings.local
-        self.local_model_runs = local.enabled and can_run() and (local.is_demo_model or local.path.is_file())
+        self._is_fetched = local.is_demo_model and not has_file(local)
+        self.local_model_runs = local.enabled and can_run() and (local.is_demo_model or has_file(local))
 
     def show(self) -> None:
         if self._is_shown:
@@ -31,8 +33,17 @@ class Banner:
             print(line)
         print(flush=True)
 
-    def no_local_model(self) -> None:
-        print(f"The local model cannot be fetched; the gateway runs without it. To get answers, {_HOW_TO_ADD}.", flush=True)
+    def no_local_model(self, reason: str) -> None:
+        self._missing = f"cannot be fetched ({reason})"
+        if self._is_shown:
+            remedy = "" if self._settings.upstreams else f" To get answers, {_HOW_TO_ADD}."
+            print(f"The local model {self._missing}; the gateway runs without it.{remedy}", flush=True)
+
+    def local_model_is_there(self) -> None:
+        """Told when somebody may be waiting for it."""
+        if self._is_fetched and self._is_shown:
+            print("The local model is there and answers.", flush=True)
+        self._is_fetched = False
 
     def stopping(self) -> None:
         print("Stopping: running requests may finish; once more to cut them.", flush=True)
@@ -78,6 +89,8 @@ class Banner:
             return "off"
         if not can_run():
             return "not installed: pip install 'kilo-gateway[local]'"
+        if self._missing:
+            return f"{self._missing}; the gateway runs without it"
         if local.is_demo_model:
-            return "SmolLM2-135M, a small demo model" + ("" if local.path.is_file() else "; being fetched")
-        return str(local.path) if local.path.is_file() else f"{local.path} does not exist; {_HOW_TO_ADD}"
+            return "SmolLM2-135M, a small demo model" + ("; being fetched (93 MB)" if self._is_fetched else "")
+        return str(local.path) if has_file(local) else f"{local.path} does not exist; {_HOW_TO_ADD}"

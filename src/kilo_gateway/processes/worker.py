@@ -84,7 +84,7 @@ class _Worker:
         node = self._node
         return build_worker(
             node.settings, node.files, node.keyring, Snapshot(first, node.keyring.pepper), self._log, self._problems,
-            name=f"{self._slot}.{os.getpid():x}.{time.time_ns():x}", crash_at=node.crash_at,
+            node.local_trouble.read, name=f"{self._slot}.{os.getpid():x}.{time.time_ns():x}", crash_at=node.crash_at,
         )  # fmt: skip
 
     def _problems(self) -> list[str]:
@@ -98,6 +98,10 @@ class _Worker:
             found.append("new requests are refused")
         if self._parts is not None and not self._parts.snapshots.current.has_models:
             found.append("no model is configured")
+        settings = self._node.settings
+        trouble = self._node.local_trouble.read()
+        if trouble and not (settings.upstreams and settings.local.is_demo_model):  # nobody misses it beside real ones
+            found.append(f"the local model does not run: {trouble}")
         return found
 
     # Control

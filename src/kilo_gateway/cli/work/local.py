@@ -10,11 +10,11 @@ from kilo_gateway.upstreams import demo
 
 def fetch(config: Path | None, data_dir: Path | None) -> None:
     local = settings_for(config, data_dir).local
-    if local.path.is_file() or not local.enabled:
+    if not local.enabled or demo.has_file(local):
         return
     if not local.is_demo_model:
         raise Failure(f"{local.path} does not exist; local.path names a file of your own")
     try:
         demo.fetch(local.path, lambda line: print(line, file=sys.stderr, flush=True))
     except demo.FetchError as error:
-        raise Failure(str(error)) from error
+        raise Failure(f"the local model cannot be fetched: {error}") from error

@@ -178,8 +178,8 @@ def test_an_origin_as_browsers_send_it_is_taken(tmp_path: Path, origin: str) -> 
     assert config.load(tmp_path / "c.toml").server.cors_origins == (origin,)
 
 
-@pytest.mark.parametrize("text", ["[data]\ndir = '~nobody-at-all/x'\n", "[local]\npath = '~nobody-at-all/x.gguf'\n"])
-def test_a_home_of_nobody_is_refused_with_a_reason(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize("text", ["[data]\ndir = '~nobody-at-all/x'\n", "[local]\npath = '~nobody-at-all/x.gguf'\n", '[data]\ndir = "a\\u0000b"\n'])
+def test_what_cannot_be_a_path_is_refused_with_a_reason(tmp_path: Path, text: str) -> None:
     (tmp_path / "c.toml").write_text(text)
     with pytest.raises(ConfigurationError):
         config.load(tmp_path / "c.toml")
@@ -264,6 +264,12 @@ SYNTAX_ERRORS = {
     "[server": 1,
     "a = 1\n\n\nb = [1,\n": 4,
 }
+UNREADABLE: dict[str, tuple[str | bytes, str]] = {
+    "a byte of Latin-1": ("[server]\nhost = 'caf\u00e9'\n".encode("latin-1"), "2: this is not UTF-8 (byte 0xe9); save it so."),
+    "UTF-16": ("[server]\n".encode("utf-16"), "1: this is not UTF-8 (byte 0xff); save it so."),
+    "a number without end": ("[server]\nport = " + "1" * 5000 + "\n", "2: this number is too long."),
+    "brackets in brackets": ("# [[\n\nx = " + "[" * 5000 + "]" * 5000 + "\n", "3: too many brackets in each other."),
+}
 
 
 @pytest.mark.parametrize("text", SYNTAX_ERRORS)
@@ -272,6 +278,14 @@ def test_what_is_not_toml_is_told_with_its_line(tmp_path: Path, text: str) -> No
         load(tmp_path, text)
     assert str(caught.value).startswith(f"{tmp_path / 'c.toml'}:{SYNTAX_ERRORS[text]}: this is not TOML: ")
     assert "at line" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_what_cannot_be_read_is_told_with_its_line(tmp_path: Path, name: str) -> None:
+    text, told = UNREADABLE[name]
+    with pytest.raises(ConfigurationError) as caught:
+        load(tmp_path, text)
+    assert str(caught.value) == f"{tmp_path / 'c.toml'}:{told}"
 
 
 def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:

@@ -38,6 +38,10 @@ def run(arguments: list[str]) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(EXIT_FAILURE)
+    except OSError as error:  # the door of a command: a file, or the disk under it
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"kilo-gateway: {where}{error.strerror or error}", file=sys.stderr)
+        sys.exit(EXIT_FAILURE)
 
 
 def _explain(arguments: list[str]) -> None:

@@ -10,8 +10,8 @@ import typer
 EXIT_FAILURE = 1
 EXIT_CONFIGURATION = 78
 
-Config = Annotated[Path | None, typer.Option("--config", help="Configuration file (TOML).", metavar="FILE")]
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Data directory.", metavar="DIR")]
+Config = Annotated[Path | None, typer.Option("--config", help="Configuration file (TOML).", metavar="FILE", readable=False)]
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Data directory.", metavar="DIR", readable=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

@@ -11,6 +11,7 @@ from kilo_gateway.catalog.files import DataDirectory, write_privately
 from kilo_gateway.core.keyring import SECRET_BYTES, Keyring
 from kilo_gateway.core.settings import ConfigurationError, Settings
 from kilo_gateway.processes.banner import Banner
+from kilo_gateway.processes.premises import examine_access, examine_database, examine_room
 from kilo_gateway.processes.sockets import listeners
 from kilo_gateway.processes.supervisor import Supervisor
 
@@ -26,9 +27,14 @@ def serve(settings: Settings) -> int:
         raise ConfigurationError(
             f"{files.root} is used by another gateway (process {holder(files)}). Choose another with --data-dir."
         )
-    os.ftruncate(lock, 0)
-    os.write(lock, str(os.getpid()).encode())
     count = settings.server.workers or _default_workers()
+    examine_room(files, count)
+    examine_database(files.database)
+    try:
+        os.ftruncate(lock, 0)
+        os.write(lock, str(os.getpid()).encode())
+    except OSError as error:
+        raise ConfigurationError(f"{files.lock}: cannot be written: {error.strerror}.") from error
     sockets = listeners(settings.server, count)
     banner = Banner(settings, sockets[0].getsockname()[1])
     return Supervisor(settings, keyring(files), sockets, banner).run()
@@ -39,7 +45,9 @@ def prepare(settings: Settings) -> DataDirectory:
     try:
         files.create()
     except OSError as error:
-        raise ConfigurationError(f"{files.root}: the data directory cannot be made: {error.strerror}.") from error
+        where = error.filename or files.root
+        raise ConfigurationError(f"{where}: the data directory cannot be made: {error.strerror}.") from error
+    examine_access(files)
     if len(os.fsencode(files.control_socket)) > 100:  # sun_path has 108 bytes, 104 on macOS
         raise ConfigurationError(f"{files.root}: this path is too long for a Unix socket in it. Choose another: --data-dir.")
     return files
@@ -47,7 +55,10 @@ def prepare(settings: Settings) -> DataDirectory:
 
 def take_lock(files: DataDirectory) -> int | None:
     """The lock's file descriptor, to be kept open; None when another process has it."""
-    lock = os.open(files.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        lock = os.open(files.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigurationError(f"{files.lock}: cannot be opened: {error.strerror}.") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -86,11 +97,11 @@ def holder(files: DataDirectory) -> str:
 def keyring(files: DataDirectory) -> Keyring:
     """Made at the first start. The caller holds the lock."""
     path: Path = files.secret_key
-    if not path.exists():
-        if files.database.exists():
-            raise ConfigurationError(f"{path} is missing: without it no key in {files.database} can be used. Restore it.")
-        write_privately(path, secrets.token_bytes(SECRET_BYTES))
+    if not path.exists() and files.database.exists():
+        raise ConfigurationError(f"{path} is missing: without it no key in {files.database} can be used. Restore it.")
     try:
+        if not path.exists():
+            write_privately(path, secrets.token_bytes(SECRET_BYTES))
         return Keyring(path.read_bytes())
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{path}: {error}.") from error

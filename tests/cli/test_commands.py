@@ -317,6 +317,15 @@ def test_a_providers_key_in_the_environment_is_an_upstream(stopped: Node, variab
     assert [(each["name"], each["source"]) for each in shown[1:]] == [(name, variable)]
 
 
+def test_fetching_says_where_the_model_is(stopped: Node) -> None:
+    assert stopped.json("local", "fetch") == {"path": None, "fetched": False}
+    own = stopped.root / "mine.gguf"
+    own.touch()
+    stopped.file.write_text(f'[local]\npath = "{own}"\n')
+    assert stopped.json("local", "fetch") == {"path": str(own), "fetched": False}
+    assert stopped.cli("local", "fetch").stdout == f"{own}\n"
+
+
 def test_the_database_is_whole_after_many_commands(stopped: Node) -> None:
     for n in range(3):
         stopped.json("keys", "create", "--name", f"n{n}")

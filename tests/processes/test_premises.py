@@ -81,6 +81,45 @@ def test_a_directory_among_the_journals_is_passed_over(used: Node) -> None:
     assert used.json("journal", "replay")["lines"] == 0
 
 
+def test_a_directory_that_is_new_or_empty_becomes_private_and_another_is_told(used: Node) -> None:
+    empty = used.root / "empty"
+    empty.mkdir(mode=0o755)
+    used.data, data = empty, used.data
+    assert used.cli("keys", "list").returncode == 0
+    assert empty.stat().st_mode & 0o777 == 0o700
+    data.chmod(0o755)
+    used.data = data
+    used.start()
+    assert f"others on this machine may look into {data} (mode 0755)" in (used.root / "out").read_text()
+    assert data.stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize("change", [Path.unlink, lambda path: path.write_text("")])
+def test_without_the_owners_key_the_start_says_how_to_make_another(used: Node, change: Callable[[Path], object]) -> None:
+    key = used.data / "owner.key"
+    for _ in range(2):  # without a snapshot on disk, and with one
+        change(key)
+        told = used.start() and (used.root / "out").read_text()
+        [line] = [line for line in told.splitlines() if f"{key} is missing or empty; make another: " in line]
+        subprocess.run(["sh", "-c", line.partition("make another: ")[2]], env=used.environment, check=True, timeout=ENDS_S)
+        assert used.ask("GET", "/v1/generation?id=x")[0] == 404  # it is a key
+        assert key.stat().st_mode & 0o777 == 0o600
+        used.stop()
+        used.port = 0
+
+
+def test_a_start_can_be_told_in_one_line_of_json(used: Node) -> None:
+    used.begin("--json")
+    line = until(lambda: (used.root / "out").read_text())
+    told = json.loads(line)
+    assert told["url"].startswith("http://localhost:")
+    assert (told["owner_key"], told["data_dir"]) == (str(used.data / "owner.key"), str(used.data))
+    assert told["upstreams"] == [{"name": "mock", "models": ["mock/model"], "source": f"{used.file}:9"}]
+    assert told["local_model"] is None
+    used.stop()
+    assert (used.root / "out").read_text() == line
+
+
 # The database
 
 

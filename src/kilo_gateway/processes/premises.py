@@ -58,6 +58,14 @@ def examine_room(files: DataDirectory, workers: int) -> None:
         )
 
 
+def notes_on(files: DataDirectory) -> tuple[str, ...]:
+    """What does not stop a start, and should be known."""
+    mode = stat.S_IMODE(files.root.stat().st_mode)
+    if not mode & 0o077:
+        return ()
+    return (f"others on this machine may look into {files.root} (mode {mode:04o}): chmod 700 it.",)
+
+
 def _examine(path: Path, is_right: Callable[[int], bool], otherwise: str, access: int) -> None:
     try:
         mode = path.stat().st_mode

@@ -5,13 +5,15 @@ import os
 import secrets
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import TextIO
 
 from kilo_gateway.catalog.files import DataDirectory, write_privately
 from kilo_gateway.core.keyring import SECRET_BYTES, Keyring
 from kilo_gateway.core.settings import ConfigurationError, Settings
 from kilo_gateway.processes.banner import Banner
-from kilo_gateway.processes.premises import examine_access, examine_database, examine_room
+from kilo_gateway.processes.premises import examine_access, examine_database, examine_room, notes_on
 from kilo_gateway.processes.sockets import listeners
 from kilo_gateway.processes.supervisor import Supervisor
 
@@ -19,8 +21,8 @@ MAX_DEFAULT_WORKERS = 4
 ORPHANS_S = 90.0
 
 
-def serve(settings: Settings) -> int:
-    """Runs until told to end. Raises ConfigurationError before anything is started."""
+def serve(settings: Settings, *, as_json: bool = False) -> int:
+    """Runs until told to end. Raises ConfigurationError before anything is started. `as_json`: what is told then."""
     files = prepare(settings)
     lock = _lock_or_wait(files)
     if lock is None:
@@ -36,8 +38,18 @@ def serve(settings: Settings) -> int:
     except OSError as error:
         raise ConfigurationError(f"{files.lock}: cannot be written: {error.strerror}.") from error
     sockets = listeners(settings.server, count)
-    banner = Banner(settings, sockets[0].getsockname()[1])
+    settings = replace(settings, notes=(*settings.notes, *notes_on(files)))
+    banner = Banner(settings, sockets[0].getsockname()[1], _stdout_for_json() if as_json else None)
     return Supervisor(settings, keyring(files), sockets, banner).run()
+
+
+def _stdout_for_json() -> TextIO:
+    """Standard output for one who writes JSON to it; what others print there from now on is lost."""
+    sys.stdout.flush()
+    own, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+    return os.fdopen(own, "w")
 
 
 def prepare(settings: Settings) -> DataDirectory:

@@ -187,7 +187,7 @@ class Supervisor:
         workers = {child.name for child in self._workers}
         if workers <= self._ready:
             self._control.next_start = 0.0
-            if self._files.owner_key.exists():
+            if self._banner.has_key() or self._control.name in self._ready:  # control makes it at the very first start
                 self._banner.show()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:

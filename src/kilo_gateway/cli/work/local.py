@@ -4,14 +4,24 @@ import sys
 from pathlib import Path
 
 from kilo_gateway.cli.options import Failure
+from kilo_gateway.cli.work import show
 from kilo_gateway.cli.work.settings import settings_for
+from kilo_gateway.core.settings import LocalSettings
 from kilo_gateway.upstreams import demo
 
 
-def fetch(config: Path | None, data_dir: Path | None) -> None:
+def fetch(json: bool, config: Path | None, data_dir: Path | None) -> None:
     local = settings_for(config, data_dir).local
-    if not local.enabled or demo.has_file(local):
-        return
+    is_fetched = local.enabled and not demo.has_file(local)
+    if is_fetched:
+        _fetch(local)
+    if json:
+        show.as_json({"path": str(local.path) if local.enabled else None, "fetched": is_fetched})
+    elif local.enabled:
+        print(local.path)
+
+
+def _fetch(local: LocalSettings) -> None:
     if not local.is_demo_model:
         raise Failure(f"{local.path} does not exist; local.path names a file of your own")
     try:

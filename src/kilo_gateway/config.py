@@ -12,6 +12,7 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
+from kilo_gateway.catalog.names import is_reserved
 from kilo_gateway.configuration.fields import SETTINGS as SETTINGS
 from kilo_gateway.configuration.fields import Found, flatten
 from kilo_gateway.configuration.places import line_of, line_of_depth, line_of_long_number
@@ -129,6 +130,8 @@ def _settings(found: Found, path: Path | None, environment: Mapping[str, str]) -
 def _auto_default(found: Found, upstreams: tuple[UpstreamSettings, ...], local: LocalSettings) -> str:
     """Checked where all models are known; discovered ones are not yet."""
     wanted = found.text("auto.default")
+    if is_reserved(wanted):
+        raise found.wrong("auto.default", "the id of a model; this one leads to auto.default itself")
     known = [model.id for upstream in upstreams for model in upstream.models]
     if local.enabled:
         known.append(local_id(local))

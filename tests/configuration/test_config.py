@@ -146,6 +146,14 @@ WRONG: dict[str, str | bytes] = {
     "a key of two lines": UPSTREAM + 'api_key = "sk-1\\r\\nX-Evil: 1"\n',
     "a path with a space": UPSTREAM.replace("/v1", "/v 1"),
     "a number of too many digits": "[server]\nport = " + "1" * 5000 + "\n",
+    "a port of nobody": UPSTREAM.replace(":1/", ":0/"),
+    "a host with an empty label": UPSTREAM.replace("127.0.0.1", "a..b"),
+    "a host with a label beyond DNS": UPSTREAM.replace("127.0.0.1", "a" * 70 + ".example"),
+    "a key from an empty file": UPSTREAM + "api_key = { file = '/dev/null' }\n",
+    "a kind of input that there is not": UPSTREAM + "models = [{ id = 'a', input_modalities = ['txt'] }]\n",
+    "a kind of output that there is not": UPSTREAM + "models = [{ id = 'a', output_modalities = ['text', 'video'] }]\n",
+    "a default that leads to itself": "[auto]\ndefault = 'kilo/auto'\n" + UPSTREAM,
+    "a default that leads to a tier": "[auto]\ndefault = 'kilo-auto/small'\n" + UPSTREAM,
     "no UTF-8": b"[server]\nhost = '\xff'\n",
     "too many brackets": "x = " + "[" * 5000 + "]" * 5000 + "\n",
 }
@@ -297,10 +305,26 @@ def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [("[server]\ndrain_s = nan\n", "not nan."), ("[server]\nport = 1.5\n", "not 1.5."), ("[server]\ncors_origins = [1.5]\n", "not [1.5]."),
-     (UPSTREAM + "models = [ -inf ]\n", "not -inf"), (UPSTREAM + "idle_s = nan\n", "not nan.")],
+     (UPSTREAM + "models = [ -inf ]\n", "not -inf"), (UPSTREAM + "idle_s = nan\n", "not nan."),
+     ("[server]\nport = true\n", "not true."), ("[server]\nport = 2020-01-01\n", "not 2020-01-01."),
+     ("[server]\nport = [false, { a = 07:32:00 }]\n", "not [false, { a = 07:32:00 }].")],
 )  # fmt: skip
-def test_a_wrong_number_is_shown_as_it_was_written(tmp_path: Path, text: str, told: str) -> None:
+def test_a_wrong_value_is_shown_as_it_was_written(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load(tmp_path, text)
     assert told in str(caught.value)
     assert "Decimal" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [("[[upstreams]]\nbase_url = 'http://h'\n", ":1: name is missing."), ("[[upstreams]]\nname = 'x'\n", ":1: base_url is missing."),
+                       (UPSTREAM + "models = [\n  {}\n]\n", ":5: id is missing."), ("[[upstreams]]\nname = ''\n", ":2: name must be a text")],
+)  # fmt: skip
+def test_what_is_missing_is_told_as_missing(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(f"c.toml{told}")):
+        load(tmp_path, text)
+
+
+def test_a_blank_key_in_the_environment_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", " ")
+    assert load(tmp_path, "").upstreams == ()

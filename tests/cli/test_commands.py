@@ -110,9 +110,24 @@ def test_a_name_that_two_keys_have_does_not_revoke_either(node: Node) -> None:
     assert node.cli("keys", "revoke", ids[0]).returncode == 0
 
 
-@pytest.mark.parametrize("name", ["", "x" * 201])
-def test_a_key_needs_a_name_of_some_length(node: Node, name: str) -> None:
-    assert node.cli("keys", "create", "--name", name).returncode == 1
+@pytest.mark.parametrize("name", ["", " ", "x" * 101, "a\nb", "a\x1b[31mb", "\udcff"], ids=ascii)
+def test_a_key_needs_a_name_that_can_be_read(node: Node, name: str) -> None:
+    done = node.cli("keys", "create", "--name", name)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "kilo-gateway: A key needs a name of 1 to 100 printable characters.\n"
+    assert node.ask("POST", "/api/admin/keys", {"name": "a\tb"})[0] == 400 if node.process is not None else True
+
+
+def test_a_data_directory_without_a_name_is_refused(tmp_path: Path) -> None:
+    for command in ("serve", "usage"):
+        done = run_cli(command, "--data-dir", "", env=environment(tmp_path))
+        assert (done.returncode, done.stderr) == (78, "kilo-gateway: command line: --data-dir is empty. Name a directory.\n")
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_short_word_for_help_does_too(tmp_path: Path, command: tuple[str, ...]) -> None:
+    env = environment(tmp_path)
+    assert run_cli(*command, "-h", env=env).stdout == run_cli(*command, "--help", env=env).stdout != ""
 
 
 def test_models_are_listed(node: Node) -> None:
@@ -301,8 +316,13 @@ def test_a_crash_point_that_is_none_is_told(stopped: Node) -> None:
 def test_settings_may_come_from_the_environment(stopped: Node) -> None:
     stopped.environment["KILO_GATEWAY_SERVER__PORT"] = "4567"
     assert stopped.json("config", "show")["server.port"] == 4567
-    stopped.environment["KILO_GATEWAY_SERVER__PROT"] = "1"
-    assert stopped.cli("config", "check").returncode == 78
+    del stopped.environment["KILO_GATEWAY_SERVER__PORT"]
+    for wrong in ("KILO_GATEWAY_SERVER__PROT", "KILO_GATEWAY_PORT", "KILO_GATEWAY_SERVER_PORT"):
+        stopped.environment[wrong] = "1"
+        done = stopped.cli("config", "check")
+        assert done.returncode == 78
+        assert done.stderr == f"kilo-gateway: environment: unknown setting '{wrong}'. Did you mean 'KILO_GATEWAY_SERVER__PORT'?\n"
+        del stopped.environment[wrong]
 
 
 @pytest.mark.parametrize(

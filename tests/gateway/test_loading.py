@@ -89,7 +89,7 @@ def test_nobody_waits_for_a_model_that_cannot_run(run: Run) -> None:
         await bench.until(lambda: bench.limits.in_flight() == 1)
         bench.local_trouble = "it cannot be loaded"
         answer = await caller.answer()
-        assert answer.status == 502
+        assert answer.status == 503
         assert answer.error()["message"] == "The local model does not run: it cannot be loaded. Configure a real one."
 
     run(test)

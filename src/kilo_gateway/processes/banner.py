@@ -133,5 +133,6 @@ class Banner:
         if self._missing:
             return f"{self._missing}; the gateway runs without it"
         if local.is_demo_model:
-            return "SmolLM2-135M, a small demo model" + ("; being fetched (93 MB)" if self._is_fetched else "")
+            awaited = "; being fetched (93 MB), and requests wait for it" if self._is_fetched else ""
+            return f"SmolLM2-135M, a small demo model{awaited}"
         return str(local.path) if has_file(local) else f"{local.path} does not exist; {_HOW_TO_ADD}"

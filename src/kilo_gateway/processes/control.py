@@ -76,7 +76,8 @@ class _Control:
         loop.add_signal_handler(DRAIN, self._end)
         loop.add_reader(node.life, self._orphaned)
         service = await build_service(
-            node.settings, node.files, node.keyring, self._workers, self._log, crash_at=node.crash_at
+            node.settings, node.files, node.keyring, self._workers, self._log, crash_at=node.crash_at,
+            is_local_awaited=lambda: not node.local_trouble.read(),
         )
         await self._workers.listen(node.files.workers_socket)
         await self._first_snapshot(service)
@@ -110,12 +111,13 @@ class _Control:
         self._tasks = [asyncio.create_task(job) for job in jobs]
 
     async def _look_for_local_model(self, service: Service) -> None:
-        """It is being fetched while the gateway already runs."""
+        """It is being fetched while the gateway already runs, and is no model any more when that fails."""
         had = service.stock.has_local_model()
-        while self._node.settings.local.enabled and not had:
+        while self._node.settings.local.enabled:
             await asyncio.sleep(LOCAL_MODEL_LOOK_S)
-            had = service.stock.has_local_model()
-            if had:
+            has = service.stock.has_local_model()
+            if has != had:
+                had = has
                 await service.renewal()
 
     async def _tidy(self, service: Service, failed: Callable[[Exception], None]) -> None:

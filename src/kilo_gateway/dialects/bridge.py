@@ -13,6 +13,7 @@ from kilo_gateway.dialects.relay import RelayBody, RelayStream
 from kilo_gateway.dialects.troubles import told_by
 
 _RETRY_AFTER = re.compile(r"[0-9A-Za-z ,:.+-]{1,64}").fullmatch
+_of_its_limits = re.compile(r"context|image|audio|tool", re.IGNORECASE).search
 _STREAM = b"text/event-stream"
 
 
@@ -23,6 +24,8 @@ class Bridge:
             return f"{call.dialect} requests cannot be sent to a {endpoint.dialect} upstream"
         if endpoint.is_demo and openai_chat.asks_for_tools(call):
             return f"the local demo model cannot call tools. {endpoint.cure}"
+        if endpoint.is_local and _shows_something(call):
+            return f"the local model takes text alone, no images and no audio. {endpoint.cure}".rstrip()
         return ""
 
     shape = staticmethod(openai_chat.splice)
@@ -45,12 +48,18 @@ class Bridge:
             cure = "redirects are never followed" if status >= 300 else "200 was expected"
             return BadAnswer(f"{endpoint.provider} answered {status}; {cure}.")
         problem = _read_error(body, status)
-        if endpoint.is_demo and status == 400:
+        if endpoint.is_demo and status == 400 and _of_its_limits(problem.message):
             problem = problem._replace(message=f"{problem.message.rstrip('.')}. {endpoint.cure}")
         refused = told_by(endpoint, status, problem, _sane(retry_after))
         if (status, problem.code) == (LoopDetected.status, LoopDetected.code):
             refused.status = status  # another gateway that met itself: the caller is told so, however many are between
         return refused
+
+
+def _shows_something(call: Call) -> bool:
+    """In a text these words would stand without their last quote: it would be escaped."""
+    messages = bytes(call.fields.get("messages", b""))
+    return b'"image_url"' in messages or b'"input_audio"' in messages
 
 
 def _sane(retry_after: str) -> str:

@@ -84,6 +84,7 @@ class Bench:
         self.demo_socket = directory / "demo.sock"
         self._callers: list[Caller] = []
         self._more: list[Chaos] = []
+        self.local_trouble = ""
         self.gateway: Gateway
         self.port = 0
 
@@ -198,7 +199,7 @@ class Bench:
         pool = Pool(GuardedDialer(loop, lambda: upstream_context(self.wishes.ca_file), None))
         return Gateway(
             pipeline, pool, Deadlines(self.clock), routes(), Origin("control", 0, unix_path=str(self.directory / "control.sock")),
-            HOP.encode(), lambda event, **facts: self.reported.append((event, facts)), lambda: [], self.wishes.cors_origins,
+            HOP.encode(), lambda event, **facts: self.reported.append((event, facts)), lambda: [], lambda: self.local_trouble, self.wishes.cors_origins,
             tuple(map(ip_network, self.wishes.trusted_proxies)),
         )  # fmt: skip
 

@@ -12,9 +12,10 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
+from kilo_gateway.catalog.names import is_reserved
 from kilo_gateway.configuration.fields import SETTINGS as SETTINGS
 from kilo_gateway.configuration.fields import Found, flatten
-from kilo_gateway.configuration.places import line_of
+from kilo_gateway.configuration.places import line_of, line_of_depth, line_of_long_number
 from kilo_gateway.configuration.surroundings import examine
 from kilo_gateway.configuration.upstreams import from_environment, from_file, proxy_of
 from kilo_gateway.core import crash
@@ -58,24 +59,42 @@ def _config_path(config: Path | None, environment: Mapping[str, str]) -> Path | 
     """The one that was named has to exist; the default one may be missing."""
     named = config or (Path(value) if (value := environment.get(ENVIRONMENT_PREFIX + "CONFIG")) else None)
     if named is not None:
-        if not named.is_file():
+        if not _is_file(named):
             raise ConfigurationError(f"{named}: there is no such configuration file.")
         return named
     default = _xdg(environment, "XDG_CONFIG_HOME", ".config") / "config.toml"
-    return default if default.is_file() else None
+    return default if _is_file(default) else None
+
+
+def _is_file(path: Path) -> bool:
+    """No too where this user may not look: until Python 3.14 that is an error."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _read(path: Path | None) -> tuple[dict[str, object], str]:
     if path is None:
         return {}, ""
     try:
-        text = path.read_text("utf-8-sig")  # an editor's byte order mark is no part of it
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}.") from error
+    try:
+        text = data.decode("utf-8-sig")  # an editor's byte order mark is no part of it
         return tomllib.loads(text, parse_float=Decimal), text
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        byte = f"byte 0x{data[error.start]:02x}"
+        raise ConfigurationError(f"{path}:{line}: this is not UTF-8 ({byte}); save it so.") from error
     except tomllib.TOMLDecodeError as error:
         line, what = line_of(error, text)
         raise ConfigurationError(f"{path}:{line}: this is not TOML: {what}.") from error
-    except (OSError, ValueError, RecursionError) as error:  # of tomllib too: numbers too long, nesting too deep
-        raise ConfigurationError(f"{path}: cannot be read: {error}.") from error
+    except RecursionError as error:
+        raise ConfigurationError(f"{path}:{line_of_depth(text)}: too many brackets in each other.") from error
+    except ValueError as error:  # what Python refuses to count
+        raise ConfigurationError(f"{path}:{line_of_long_number(text)}: this number is too long.") from error
 
 
 def _settings(found: Found, path: Path | None, environment: Mapping[str, str]) -> Settings:
@@ -111,6 +130,8 @@ def _settings(found: Found, path: Path | None, environment: Mapping[str, str]) -
 def _auto_default(found: Found, upstreams: tuple[UpstreamSettings, ...], local: LocalSettings) -> str:
     """Checked where all models are known; discovered ones are not yet."""
     wanted = found.text("auto.default")
+    if is_reserved(wanted):
+        raise found.wrong("auto.default", "the id of a model; this one leads to auto.default itself")
     known = [model.id for upstream in upstreams for model in upstream.models]
     if local.enabled:
         known.append(local_id(local))
@@ -130,6 +151,8 @@ def _refresh_s(found: Found) -> float:
 
 
 def _path(found: Found, name: str) -> Path:
+    if "\0" in found.text(name):
+        raise found.wrong(name, "a path")
     try:
         return Path(found.text(name)).expanduser()
     except RuntimeError:

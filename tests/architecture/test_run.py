@@ -91,6 +91,44 @@ def test_the_console_script_works_from_a_path_with_spaces(clone: Path) -> None:
     assert said.stdout == "['a b']\n"
 
 
+PRETENDER = """#!/bin/sh
+echo "$*" >>"$0.calls"
+[ "$1" = serve ] || { echo model >"$HOME/model" && echo "$HOME/model"; }
+"""
+
+
+def test_the_model_is_fetched_once_and_again_when_it_is_gone(clone: Path) -> None:
+    venv.create(clone / ".venv", with_pip=False, symlinks=True)
+    venv_says(clone, "finish", "run")
+    command = clone / ".venv" / "bin" / "kilo-gateway"
+    command.write_text(PRETENDER)
+
+    def asked() -> list[str]:
+        assert run(clone, "--port", "1").returncode == 0
+        calls = command.with_name("kilo-gateway.calls")
+        found = calls.read_text().splitlines()
+        calls.unlink()
+        return found
+
+    assert asked() == ["local fetch", "serve --port 1"]
+    assert asked() == ["serve --port 1"]
+    (clone / "model").unlink()
+    assert asked() == ["local fetch", "serve --port 1"]
+
+
+@pytest.mark.parametrize("is_absolute", [True, False])
+def test_through_a_link_it_works_in_its_own_directory(clone: Path, tmp_path: Path, is_absolute: bool) -> None:
+    links = tmp_path / "links"
+    links.mkdir()
+    (links / "first").symlink_to(clone / "run" if is_absolute else Path("..", clone.name, "run"))
+    (links / "run").symlink_to("first")
+    path = only(tmp_path / "bin", 'echo "$@" >&2; [ "$1" = -c ]')
+    (tmp_path / "bin" / "readlink").symlink_to(shutil.which("readlink") or "readlink")
+    answer = run(links, "setup", path=path)
+    assert f"-m venv --clear {clone.resolve()}/.venv" in answer.stderr
+    assert sorted(each.name for each in links.iterdir()) == ["first", "run"]
+
+
 @pytest.mark.parametrize("script", ["run", "scripts/lock", "scripts/fresh", "scripts/system-deps"])
 def test_a_shell_script_is_read_by_a_plain_shell(script: str) -> None:
     shell = shutil.which("dash") or "sh"

@@ -110,9 +110,24 @@ def test_a_name_that_two_keys_have_does_not_revoke_either(node: Node) -> None:
     assert node.cli("keys", "revoke", ids[0]).returncode == 0
 
 
-@pytest.mark.parametrize("name", ["", "x" * 201])
-def test_a_key_needs_a_name_of_some_length(node: Node, name: str) -> None:
-    assert node.cli("keys", "create", "--name", name).returncode == 1
+@pytest.mark.parametrize("name", ["", " ", "x" * 101, "a\nb", "a\x1b[31mb", "\udcff"], ids=ascii)
+def test_a_key_needs_a_name_that_can_be_read(node: Node, name: str) -> None:
+    done = node.cli("keys", "create", "--name", name)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "kilo-gateway: A key needs a name of 1 to 100 printable characters.\n"
+    assert node.ask("POST", "/api/admin/keys", {"name": "a\tb"})[0] == 400 if node.process is not None else True
+
+
+def test_a_data_directory_without_a_name_is_refused(tmp_path: Path) -> None:
+    for command in ("serve", "usage"):
+        done = run_cli(command, "--data-dir", "", env=environment(tmp_path))
+        assert (done.returncode, done.stderr) == (78, "kilo-gateway: command line: --data-dir is empty. Name a directory.\n")
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_short_word_for_help_does_too(tmp_path: Path, command: tuple[str, ...]) -> None:
+    env = environment(tmp_path)
+    assert run_cli(*command, "-h", env=env).stdout == run_cli(*command, "--help", env=env).stdout != ""
 
 
 def test_models_are_listed(node: Node) -> None:
@@ -249,6 +264,21 @@ def test_a_model_file_that_is_not_there_is_told_with_its_place(stopped: Node) ->
     assert stopped.cli("config", "check").returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [(b"", "is no GGUF file"), (b"PK" + bytes(100), "is no GGUF file"), (b"GGUF", "is a damaged GGUF file"),
+     (b"GGUF" + b"\xfe" * 1000, "is a damaged GGUF file")],
+)  # fmt: skip
+def test_a_file_that_is_no_model_is_told_before_anything_is_started(stopped: Node, data: bytes, told: str) -> None:
+    path = stopped.root / "mine.gguf"
+    path.write_bytes(data)
+    stopped.file.write_text(f'[local]\npath = "{path}"\n')
+    for command in (("config", "check"), ("serve", "--port", "0")):
+        done = stopped.cli(*command)
+        assert (done.returncode, done.stdout) == (78, "")
+        assert done.stderr.startswith(f"kilo-gateway: {stopped.file}:2: local.path: {path} {told}.")
+
+
 def test_a_configuration_that_is_not_there_is_told(stopped: Node) -> None:
     stopped.file.unlink()
     done = stopped.cli("serve")
@@ -286,8 +316,13 @@ def test_a_crash_point_that_is_none_is_told(stopped: Node) -> None:
 def test_settings_may_come_from_the_environment(stopped: Node) -> None:
     stopped.environment["KILO_GATEWAY_SERVER__PORT"] = "4567"
     assert stopped.json("config", "show")["server.port"] == 4567
-    stopped.environment["KILO_GATEWAY_SERVER__PROT"] = "1"
-    assert stopped.cli("config", "check").returncode == 78
+    del stopped.environment["KILO_GATEWAY_SERVER__PORT"]
+    for wrong in ("KILO_GATEWAY_SERVER__PROT", "KILO_GATEWAY_PORT", "KILO_GATEWAY_SERVER_PORT"):
+        stopped.environment[wrong] = "1"
+        done = stopped.cli("config", "check")
+        assert done.returncode == 78
+        assert done.stderr == f"kilo-gateway: environment: unknown setting '{wrong}'. Did you mean 'KILO_GATEWAY_SERVER__PORT'?\n"
+        del stopped.environment[wrong]
 
 
 @pytest.mark.parametrize(
@@ -300,6 +335,15 @@ def test_a_providers_key_in_the_environment_is_an_upstream(stopped: Node, variab
     stopped.environment[variable] = "sk-found"
     shown = stopped.json("config", "show")["upstreams"]
     assert [(each["name"], each["source"]) for each in shown[1:]] == [(name, variable)]
+
+
+def test_fetching_says_where_the_model_is(stopped: Node) -> None:
+    assert stopped.json("local", "fetch") == {"path": None, "fetched": False}
+    own = stopped.root / "mine.gguf"
+    own.touch()
+    stopped.file.write_text(f'[local]\npath = "{own}"\n')
+    assert stopped.json("local", "fetch") == {"path": str(own), "fetched": False}
+    assert stopped.cli("local", "fetch").stdout == f"{own}\n"
 
 
 def test_the_database_is_whole_after_many_commands(stopped: Node) -> None:

@@ -146,6 +146,14 @@ WRONG: dict[str, str | bytes] = {
     "a key of two lines": UPSTREAM + 'api_key = "sk-1\\r\\nX-Evil: 1"\n',
     "a path with a space": UPSTREAM.replace("/v1", "/v 1"),
     "a number of too many digits": "[server]\nport = " + "1" * 5000 + "\n",
+    "a port of nobody": UPSTREAM.replace(":1/", ":0/"),
+    "a host with an empty label": UPSTREAM.replace("127.0.0.1", "a..b"),
+    "a host with a label beyond DNS": UPSTREAM.replace("127.0.0.1", "a" * 70 + ".example"),
+    "a key from an empty file": UPSTREAM + "api_key = { file = '/dev/null' }\n",
+    "a kind of input that there is not": UPSTREAM + "models = [{ id = 'a', input_modalities = ['txt'] }]\n",
+    "a kind of output that there is not": UPSTREAM + "models = [{ id = 'a', output_modalities = ['text', 'video'] }]\n",
+    "a default that leads to itself": "[auto]\ndefault = 'kilo/auto'\n" + UPSTREAM,
+    "a default that leads to a tier": "[auto]\ndefault = 'kilo-auto/small'\n" + UPSTREAM,
     "no UTF-8": b"[server]\nhost = '\xff'\n",
     "too many brackets": "x = " + "[" * 5000 + "]" * 5000 + "\n",
 }
@@ -178,8 +186,8 @@ def test_an_origin_as_browsers_send_it_is_taken(tmp_path: Path, origin: str) -> 
     assert config.load(tmp_path / "c.toml").server.cors_origins == (origin,)
 
 
-@pytest.mark.parametrize("text", ["[data]\ndir = '~nobody-at-all/x'\n", "[local]\npath = '~nobody-at-all/x.gguf'\n"])
-def test_a_home_of_nobody_is_refused_with_a_reason(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize("text", ["[data]\ndir = '~nobody-at-all/x'\n", "[local]\npath = '~nobody-at-all/x.gguf'\n", '[data]\ndir = "a\\u0000b"\n'])
+def test_what_cannot_be_a_path_is_refused_with_a_reason(tmp_path: Path, text: str) -> None:
     (tmp_path / "c.toml").write_text(text)
     with pytest.raises(ConfigurationError):
         config.load(tmp_path / "c.toml")
@@ -264,6 +272,12 @@ SYNTAX_ERRORS = {
     "[server": 1,
     "a = 1\n\n\nb = [1,\n": 4,
 }
+UNREADABLE: dict[str, tuple[str | bytes, str]] = {
+    "a byte of Latin-1": ("[server]\nhost = 'caf\u00e9'\n".encode("latin-1"), "2: this is not UTF-8 (byte 0xe9); save it so."),
+    "UTF-16": ("[server]\n".encode("utf-16"), "1: this is not UTF-8 (byte 0xff); save it so."),
+    "a number without end": ("[server]\nport = " + "1" * 5000 + "\n", "2: this number is too long."),
+    "brackets in brackets": ("# [[\n\nx = " + "[" * 5000 + "]" * 5000 + "\n", "3: too many brackets in each other."),
+}
 
 
 @pytest.mark.parametrize("text", SYNTAX_ERRORS)
@@ -272,6 +286,14 @@ def test_what_is_not_toml_is_told_with_its_line(tmp_path: Path, text: str) -> No
         load(tmp_path, text)
     assert str(caught.value).startswith(f"{tmp_path / 'c.toml'}:{SYNTAX_ERRORS[text]}: this is not TOML: ")
     assert "at line" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_what_cannot_be_read_is_told_with_its_line(tmp_path: Path, name: str) -> None:
+    text, told = UNREADABLE[name]
+    with pytest.raises(ConfigurationError) as caught:
+        load(tmp_path, text)
+    assert str(caught.value) == f"{tmp_path / 'c.toml'}:{told}"
 
 
 def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
@@ -283,10 +305,26 @@ def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [("[server]\ndrain_s = nan\n", "not nan."), ("[server]\nport = 1.5\n", "not 1.5."), ("[server]\ncors_origins = [1.5]\n", "not [1.5]."),
-     (UPSTREAM + "models = [ -inf ]\n", "not -inf"), (UPSTREAM + "idle_s = nan\n", "not nan.")],
+     (UPSTREAM + "models = [ -inf ]\n", "not -inf"), (UPSTREAM + "idle_s = nan\n", "not nan."),
+     ("[server]\nport = true\n", "not true."), ("[server]\nport = 2020-01-01\n", "not 2020-01-01."),
+     ("[server]\nport = [false, { a = 07:32:00 }]\n", "not [false, { a = 07:32:00 }].")],
 )  # fmt: skip
-def test_a_wrong_number_is_shown_as_it_was_written(tmp_path: Path, text: str, told: str) -> None:
+def test_a_wrong_value_is_shown_as_it_was_written(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load(tmp_path, text)
     assert told in str(caught.value)
     assert "Decimal" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [("[[upstreams]]\nbase_url = 'http://h'\n", ":1: name is missing."), ("[[upstreams]]\nname = 'x'\n", ":1: base_url is missing."),
+                       (UPSTREAM + "models = [\n  {}\n]\n", ":5: id is missing."), ("[[upstreams]]\nname = ''\n", ":2: name must be a text")],
+)  # fmt: skip
+def test_what_is_missing_is_told_as_missing(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(f"c.toml{told}")):
+        load(tmp_path, text)
+
+
+def test_a_blank_key_in_the_environment_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", " ")
+    assert load(tmp_path, "").upstreams == ()

@@ -43,7 +43,7 @@ def test_an_error_in_a_model_names_the_line_of_that_model(tmp_path: Path, shape:
     ("text", "told"),
     [
         (UPSTREAM + 'models = [\n  "a",\n]\n', "c.toml:5: a model is a table such as { id = \"author/model\" }, not 'a'."),
-        (UPSTREAM + "models = [\n  { id = 'a' },\n  {},\n]\n", "c.toml:6: id must be a text without line breaks, not ''."),
+        (UPSTREAM + "models = [\n  { id = 'a' },\n  {},\n]\n", "c.toml:6: id is missing."),
         (UPSTREAM + OTHER + "idle_s = 0\n", "c.toml:7: idle_s must be a number of seconds, more than 0 and at most 86400, not 0."),
         (UPSTREAM + OTHER.replace('name = "y"', 'name = "x"'), "c.toml:5: name must be a name of its own; another upstream has it, not 'x'."),
         ("upstreams = [\n  'x']\n", "c.toml:2: an upstream is a table: write [[upstreams]], not 'x'."),

@@ -168,3 +168,16 @@ def test_reading_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert read == (tmp_path / "w-1").read_bytes().partition(b"\0")[0]
     assert (tmp_path / "w-1").stat().st_size > len(read)
     writer.close()
+
+
+def test_a_journal_that_finds_no_room_at_its_start_waits_for_it(tmp_path: Path) -> None:
+    (tmp_path / "w-1.new").mkdir()  # in the way
+    found = Journal(tmp_path, "w")
+    assert not found.is_writing
+    found.append(ENDED)
+    assert (found.backlog, journal.files_of(tmp_path)) == (1, {})
+    (tmp_path / "w-1.new").rmdir()
+    found.retry()
+    assert (found.backlog, found.is_writing) == (0, True)
+    assert lines_in(tmp_path) == [ENDED]
+    found.close()

@@ -48,8 +48,7 @@ def test_a_signal_at_any_moment_of_the_start_ends_it_quietly(
 @SIGNALS
 def test_workers_that_wait_for_their_first_snapshot_can_be_ended(new_node: NewNode, number: signal.Signals) -> None:
     found = new_node()
-    (found.data / "gateway.db").mkdir(parents=True)  # control cannot open it
-    (found.data / "secret.key").write_bytes(b"s" * 32)
+    (found.data / "workers.sock").mkdir(parents=True)  # control cannot listen there
     found.begin()
     until(lambda: '"event":"process.failed","process":"control"' in found.said())
     found.signal(number)

@@ -104,6 +104,12 @@ def test_administration_is_for_the_owner(node: Node, method: str, path: str) -> 
     assert node.ask(method, path, {"name": "another"} if method == "POST" else None)[0] in (200, 201)
 
 
+def test_what_goes_wrong_in_control_is_told_as_json(node: Node) -> None:
+    status, answer, _ = node.ask("GET", "/api/admin/usage?limit=%C2%B2")  # a digit to some, a number to nobody
+    assert status >= 400
+    assert answer["error"]["code"]
+
+
 def test_nobody_sees_another_keys_generation(node: Node) -> None:
     member = node.json("keys", "create", "--name", "curious")["key"]
     id = node.chat()[2]["x-generation-id"]

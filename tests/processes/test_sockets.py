@@ -1,7 +1,9 @@
 """The listening sockets."""
 
 import dataclasses
+import os
 import socket
+import sys
 from contextlib import closing
 
 import pytest
@@ -37,6 +39,24 @@ def test_a_port_shared_by_somebody_else_is_refused_too() -> None:
         taken.listen()
         with pytest.raises(ConfigurationError, match="in use"):
             listeners(server(port=taken.getsockname()[1]), 2)
+
+
+def test_the_last_port_is_followed_by_none() -> None:
+    with closing(socket.socket()) as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.2", 65535))
+        taken.listen()
+        with pytest.raises(ConfigurationError, match="--port 65534"):
+            listeners(server("127.0.0.2", 65535), 1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc says who has a connection")
+def test_a_port_that_a_connection_has_is_told_with_its_process() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as other, closing(socket.socket()) as connection:
+        connection.bind(("127.0.0.3", 0))
+        connection.connect(other.getsockname())
+        with pytest.raises(ConfigurationError, match=rf"\(process {os.getpid()}\), for a connection"):
+            listeners(server("127.0.0.3", connection.getsockname()[1]), 1)
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])

@@ -33,9 +33,12 @@ from kilo_gateway.upstreams.registry import providers
 
 async def build_service(
     settings: Settings, files: DataDirectory, keyring: Keyring, workers: Workers | None, report: Report, *,
-    crash_at: str = "",
+    crash_at: str = "", is_local_awaited: Callable[[], bool] = lambda: False,
 ) -> Service:  # fmt: skip
-    """Opens the database; the caller holds the data directory's lock. `workers` None: no gateway runs."""
+    """Opens the database; the caller holds the data directory's lock. `workers` None: no gateway runs.
+
+    `is_local_awaited`: whether the local model is being fetched.
+    """
     crashes = crash.crash_point(crash_at)
     database = await open_sqlite(files.database)
 
@@ -46,7 +49,7 @@ async def build_service(
     table = price_table()
     overlay = load_overlay(table.ids(OPENROUTER))
     sources = Sources(overlay, PriceBook(table, overlay.authors), providers())
-    stock = Stock(settings, lists, sources, Diary(files.changes), wall_s)
+    stock = Stock(settings, lists, sources, Diary(files.changes), wall_s, is_local_awaited)
     publisher = Publisher(settings, keyring, files, database, stock, workers, wall_ms, crashes)
     traffic = Traffic(wall_ms)
     importer = Importer(database, files.journal, wall_ms, crashes, traffic.add)

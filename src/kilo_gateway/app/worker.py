@@ -49,7 +49,7 @@ def routes() -> dict[bytes, CallerDialect]:
 
 def build_worker(
     settings: Settings, files: DataDirectory, keyring: Keyring, first: Snapshot, report: Report,
-    problems: Callable[[], list[str]], *, name: str, crash_at: str,
+    problems: Callable[[], list[str]], local_trouble: Callable[[], str], *, name: str, crash_at: str,
 ) -> WorkerParts:  # fmt: skip
     """`name` must be new for each process: it names the journal."""
     journal = Journal(files.journal, name, crash.crash_point(crash_at))
@@ -68,7 +68,8 @@ def build_worker(
     gateway = Gateway(
         pipeline, build_pool(settings), Deadlines(time.monotonic), routes(),
         Origin("control", 0, unix_path=str(files.control_socket)), keyring.hop.encode(), count_and_report, problems,
-        frozenset(settings.server.cors_origins), tuple(ip_network(each) for each in settings.server.trusted_proxies),
+        local_trouble, frozenset(settings.server.cors_origins),
+        tuple(ip_network(each) for each in settings.server.trusted_proxies),
     )  # fmt: skip
     return WorkerParts(gateway, snapshots, limits, meters, journal)
 

@@ -29,7 +29,11 @@ class DataDirectory:
         self.owner_key = root / "owner.key"
 
     def create(self) -> None:
+        """Nobody but its owner may look into it; one that holds things already is left as it is."""
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = self.root.stat()
+        if found.st_mode & 0o077 and found.st_uid == os.geteuid() and not any(self.root.iterdir()):
+            self.root.chmod(0o700)
         self.journal.mkdir(mode=0o700, exist_ok=True)
 
 

@@ -9,11 +9,13 @@ from kilo_gateway.cli import config, journal, keys, local, models, serve, usage,
 from kilo_gateway.cli.options import EXIT_CONFIGURATION, EXIT_FAILURE, Failure
 
 _NAME = "kilo-gateway"
+_HELP = ("-h", "--help")
 
 
 def application() -> typer.Typer:
     app = typer.Typer(
         name=_NAME, add_completion=True, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=False,
+        context_settings={"help_option_names": list(_HELP)},
         help="One endpoint and one key in front of many language models. Without a command: serve.",
     )  # fmt: skip
     app.command("serve")(serve.serve)
@@ -29,7 +31,7 @@ def application() -> typer.Typer:
 
 def run(arguments: list[str]) -> None:
     try:
-        if "--help" in arguments[1:]:
+        if not set(_HELP).isdisjoint(arguments[1:]):
             _explain(arguments)
         application()(arguments)
     except Failure as failure:
@@ -37,6 +39,10 @@ def run(arguments: list[str]) -> None:
         sys.exit(EXIT_CONFIGURATION if failure.is_configuration else EXIT_FAILURE)
     except BrokenPipeError:
         sys.stderr.close()
+        sys.exit(EXIT_FAILURE)
+    except OSError as error:  # the door of a command: a file, or the disk under it
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"kilo-gateway: {where}{error.strerror or error}", file=sys.stderr)
         sys.exit(EXIT_FAILURE)
 
 
@@ -50,4 +56,4 @@ def _explain(arguments: list[str]) -> None:
         words.append(arguments[0])
         command, arguments = command.commands[arguments[0]], arguments[1:]
     if len(words) > 1:
-        command.main(arguments, prog_name=" ".join(words))
+        command.main(arguments, prog_name=" ".join(words), help_option_names=list(_HELP))

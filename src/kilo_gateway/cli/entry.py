@@ -9,7 +9,7 @@ import signal
 import sys
 from types import FrameType
 
-_OWN_OPTIONS = ("--help", "--install-completion", "--show-completion")
+_OWN_OPTIONS = ("--help", "-h", "--install-completion", "--show-completion")
 
 
 def main() -> None:

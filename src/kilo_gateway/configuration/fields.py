@@ -4,6 +4,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date, time
 from decimal import Decimal
 from ipaddress import ip_network
 from pathlib import Path
@@ -78,6 +79,7 @@ MODEL_FIELDS = (
     Setting("parameters", None, "which request parameters it knows: tools, reasoning, response_format ..."),
     Setting("anonymous", False, "may be used without a key"),
 )
+OTHER_VARIABLES = ("CONFIG", "CRASH_AT")  # besides those of settings
 _PORTS = {"http": 80, "https": 443}
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
@@ -163,8 +165,18 @@ class Found:
 
 
 def as_written(value: object) -> str:
-    """A value of the file for an error about it: numbers as they stand there."""
-    return re.sub(r"Decimal\('([^']*)'\)", lambda found: found[1].lower(), repr(value))
+    """A value of the file for an error about it, as it could stand there."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Decimal):
+        return str(value).lower()
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, list):
+        return f"[{', '.join(map(as_written, value))}]"
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key} = {as_written(each)}' for key, each in value.items())} }}"
+    return repr(value)
 
 
 def flatten(
@@ -226,7 +238,7 @@ def _add_file(tables: dict[str, object], places: Places, values: dict[str, objec
 
 
 def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
-    known = {setting.variable for setting in SETTINGS}
+    known = [setting.variable for setting in SETTINGS] + [ENVIRONMENT_PREFIX + name for name in OTHER_VARIABLES]
     for name in environment:
-        if name.startswith(ENVIRONMENT_PREFIX) and "__" in name and name not in known:
+        if name.startswith(ENVIRONMENT_PREFIX) and name not in known:
             raise unknown("environment", name, known)

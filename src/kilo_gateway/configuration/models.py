@@ -1,6 +1,7 @@
 """The models that an upstream declares: rows of `models`, or [[upstreams.models]]."""
 
 import re
+from collections.abc import Sequence
 from decimal import Decimal
 
 from kilo_gateway.catalog.names import is_reserved
@@ -14,6 +15,8 @@ from kilo_gateway.core.types import MAX_CONTEXT
 _SHAPE = 'a model is a table such as { id = "author/model" }'
 _PRICES = ("input_usd_per_mtok", "output_usd_per_mtok")
 _CACHE_PRICES = ("cache_read_usd_per_mtok", "cache_write_usd_per_mtok")
+INPUTS = ("text", "image", "file", "audio", "video")
+OUTPUTS = ("text", "image", "audio", "embeddings", "transcription")
 _WORD = re.compile(r"[a-z0-9][a-z0-9_-]*").fullmatch
 
 
@@ -38,7 +41,8 @@ def _model(row: Row) -> ModelSettings:
     name = row.text("name", is_needed=True) if row.values["name"] is not None else None
     return ModelSettings(
         id, row.text("upstream_id") or id, _price(row), _tokens(row, "context"), row.flag("anonymous"), name,
-        _tokens(row, "max_output"), *(_words(row, key) for key in ("input_modalities", "output_modalities", "parameters")),
+        _tokens(row, "max_output"), _words(row, "input_modalities", INPUTS), _words(row, "output_modalities", OUTPUTS),
+        _words(row, "parameters"),
     )  # fmt: skip
 
 
@@ -51,12 +55,14 @@ def _tokens(row: Row, key: str) -> int | None:
     return value
 
 
-def _words(row: Row, key: str) -> tuple[str, ...] | None:
+def _words(row: Row, key: str, known: Sequence[str] = ()) -> tuple[str, ...] | None:
     value = row.values[key]
     if value is None:
         return None
     if not isinstance(value, list) or not value or not all(isinstance(each, str) and _WORD(each) for each in value):
         raise row.wrong(key, "a list of words")
+    if known and not set(value) <= set(known):
+        raise row.wrong(key, f"a list of {', '.join(known)}")
     return tuple(value)
 
 

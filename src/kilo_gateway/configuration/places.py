@@ -20,6 +20,9 @@ _STRING = re.compile(
     r"|'[^']*'",
     re.DOTALL,
 )
+_BRACKET = re.compile(rf"{_STRING.pattern}|#[^\n]*|[\[\]{{}}]", re.DOTALL)
+_DEPTH = 100
+_LONG_NUMBER = re.compile(r"[0-9_]{4000,}")
 _SCALAR = re.compile(r"[^,\]}#\n]+")  # numbers, dates, true and false
 
 
@@ -29,6 +32,21 @@ def line_of(error: tomllib.TOMLDecodeError, text: str) -> tuple[int, str]:
     if found is None:  # "at end of document"
         return len(text.splitlines()) or 1, str(error)
     return int(found[2]), f"{found[1]} ({found[3]})"
+
+
+def line_of_depth(text: str) -> int:
+    """Where brackets stand in each other deeper than anybody writes them; in texts and comments they may."""
+    depth = 0
+    for match in _BRACKET.finditer(text):
+        depth += (match[0] in ("[", "{")) - (match[0] in ("]", "}"))
+        if depth > _DEPTH:
+            return text.count("\n", 0, match.start()) + 1
+    return 1
+
+
+def line_of_long_number(text: str) -> int:
+    found = _LONG_NUMBER.search(text)
+    return text.count("\n", 0, found.start()) + 1 if found is not None else 1
 
 
 class Places:

@@ -19,6 +19,7 @@ class Row:
         for key in table:
             if key not in known:
                 raise unknown(self.place(str(key)), str(key), known)
+        self._given = frozenset(map(str, table))
         self.values = {field.name: field.default for field in fields} | table
 
     def place(self, *key: str | int) -> str:
@@ -29,8 +30,10 @@ class Row:
 
     def text(self, key: str, *, is_needed: bool = False) -> str:
         value = self.values[key]
+        if is_needed and key not in self._given:
+            raise ConfigurationError(f"{self.place()}: {key} is missing.")
         if not isinstance(value, str) or (is_needed and not value.strip()) or not value.isprintable():
-            raise self.wrong(key, "a text without line breaks")
+            raise self.wrong(key, "a text without line breaks" + (", and not empty" if is_needed else ""))
         return value
 
     def flag(self, key: str) -> bool:

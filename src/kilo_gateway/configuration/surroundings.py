@@ -10,6 +10,8 @@ from kilo_gateway.configuration.listener import obstacle
 from kilo_gateway.core.settings import ConfigurationError, Settings
 from kilo_gateway.http.tls import upstream_context
 
+_GGUF_HEAD_BYTES = 24
+
 
 def examine(found: Found, settings: Settings) -> None:
     """Raises ConfigurationError for the first that does not fit."""
@@ -39,10 +41,20 @@ def _examine_certificates(file: str) -> None:
 
 def _examine_model(found: Found, path: Path) -> None:
     try:
-        with path.open("rb"):
-            return
+        with path.open("rb") as file:
+            reason = _gguf_defect(file.read(_GGUF_HEAD_BYTES))
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-    raise ConfigurationError(
-        f"{found.source('local.path')}: local.path: {path} cannot be read ({reason}). Name a GGUF file, or leave it out."
-    )
+        reason = f"cannot be read ({getattr(error, 'strerror', None) or error})"
+    if reason:
+        raise ConfigurationError(
+            f"{found.source('local.path')}: local.path: {path} {reason}. Name a GGUF file, or leave it out."
+        )
+
+
+def _gguf_defect(head: bytes) -> str:
+    """What its first bytes say: "GGUF", a version, and how many tensors and facts follow. Only loading it says more."""
+    if not head.startswith(b"GGUF"):
+        return "is no GGUF file"
+    version, tensors, facts = (int.from_bytes(head[start:end], "little") for start, end in ((4, 8), (8, 16), (16, 24)))
+    is_plausible = len(head) == _GGUF_HEAD_BYTES and 2 <= version < 100 and tensors < 1 << 32 and facts < 1 << 32
+    return "" if is_plausible else "is a damaged GGUF file"

@@ -44,7 +44,7 @@ def from_environment(environment: Mapping[str, str], server: ServerSettings, tak
     kept: list[UpstreamSettings] = []
     notes: list[str] = []
     for name, provider in providers().items():
-        variable = next((each for each in provider.env if environment.get(each)), None)
+        variable = next((each for each in provider.env if environment.get(each, "").strip()), None)
         if variable is None or name in taken:
             continue
         base_url = environment.get(provider.base_env) or provider.base_url
@@ -52,11 +52,11 @@ def from_environment(environment: Mapping[str, str], server: ServerSettings, tak
         if leads_back(origin, server):
             notes.append(f"upstream {name} ({variable}) is skipped: {origin.host}:{origin.port} is this gateway.")
             continue
-        if not environment[variable].isprintable():
+        if not environment[variable].strip().isprintable():
             raise ConfigurationError(f"{variable}: a key must not contain line breaks or control characters.")
         kept.append(
             UpstreamSettings(
-                name, provider.dialect, origin, path, Secret(environment[variable]), (), Patience(), "",
+                name, provider.dialect, origin, path, Secret(environment[variable].strip()), (), Patience(), "",
                 provider.cost, variable, OF_DIALECT.get(provider.dialect, "openai"), discovers=True,
                 cap_field=provider.cap_field,
             )
@@ -124,7 +124,10 @@ def _secret_as_given(row: Row, environment: Mapping[str, str]) -> Secret:
             return Secret(environment[name])
         if source == "file" and isinstance(name, str):
             try:
-                return Secret(Path(name).expanduser().read_text().strip())
+                secret = Path(name).expanduser().read_text().strip()
+                if not secret:
+                    raise ConfigurationError(f"{row.place('api_key')}: {name} is empty; it should hold a key.")
+                return Secret(secret)
             except (OSError, UnicodeDecodeError, RuntimeError, ValueError) as error:
                 raise ConfigurationError(f"{row.place('api_key')}: {name} cannot be read: {error}.") from error
     shapes = 'a text, or { env = "NAME" }, or { file = "PATH" }'
@@ -158,11 +161,21 @@ def _origin(base_url: str, *, is_trusted: bool, place: str) -> tuple[Origin, str
         raise ConfigurationError(f"{place}: base_url must be {wanted}, not {_hidden(base_url)!r}.")
     if parts.username or parts.password:
         raise ConfigurationError(f"{place}: base_url must not carry a credential; use api_key.")
+    if port == 0 or not _is_name(host):
+        raise ConfigurationError(f"{place}: base_url must lead to a host and a port from 1 to 65535, not {base_url!r}.")
     if is_metadata_literal(host):
         raise ConfigurationError(f"{place}: base_url: {host} is a metadata or link-local address; no upstream is there.")
     is_tls = parts.scheme == "https"
     is_trusted = is_trusted or is_private_literal(host)
     return Origin(host, port or (443 if is_tls else 80), is_tls, "", is_trusted), parts.path.rstrip("/")
+
+
+def _is_name(host: str) -> bool:
+    """Whether it can be looked up: labels of 1 to 63 characters, or an address."""
+    try:
+        return ":" in host or bool(host.rstrip(".").encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def _hidden(url: str) -> str:

@@ -47,7 +47,8 @@ def build(
 
     app = Starlette(
         routes=[Route(entry.path, _guarded(entry), methods=list(entry.methods)) for entry in ENTRIES],
-        exception_handlers={404: wrong_path, 405: wrong_method, GatewayError: _gateway_error, HTTPException: _gateway_error},
+        exception_handlers={404: wrong_path, 405: wrong_method, GatewayError: _gateway_error, HTTPException: _gateway_error,
+                            Exception: _defect},
     )
     app.router.redirect_slashes = False
     app.state.service, app.state.meters, app.state.metrics_public = service, meters, metrics_public
@@ -108,6 +109,14 @@ async def _gateway_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     facts = {"message": error.detail, "type": "invalid_request_error", "code": "bad_request"}
     return json_response({"error": facts}, error.status_code)
+
+
+async def _defect(request: Request, error: Exception) -> Response:
+    """Starlette raises it on after this answer, so the log has it (processes/log.py)."""
+    return json_response({"error": {
+        "message": "Something went wrong inside the gateway; its log says where.",
+        "type": GatewayError.kind, "code": GatewayError.code,
+    }}, GatewayError.status)  # fmt: skip
 
 
 def _error_response(request: Request, error: GatewayError) -> Response:

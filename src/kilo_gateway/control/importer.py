@@ -41,13 +41,14 @@ class Importer:
         self.imported = 0
         self.unreadable = 0
 
-    async def run(self, failed: Callable[[Exception], None]) -> None:
-        """For ever. A database that does not take the rows now is asked again, from where it stands."""
+    async def run(self, told: Callable[[Exception | None], None]) -> None:
+        """For ever. A database that does not take the rows now is asked again, from where it stands. Tells how each went."""
         while True:
             try:
                 await self.import_new()
+                told(None)
             except Exception as error:  # a background task's door: whatever it was, the next round starts afresh
-                failed(error)
+                told(error)
             await asyncio.sleep(PERIOD_S)
 
     async def import_new(self) -> None:

@@ -32,8 +32,8 @@ class Keys:
 
     async def create(self, name: str) -> tuple[KeyRow, str]:
         """The row, and the key itself, which is nowhere else."""
-        if not name or len(name) > 200:
-            raise BadRequest("A key needs a name of at most 200 characters.")
+        if not name.strip() or len(name) > 100 or not name.isprintable():
+            raise BadRequest("A key needs a name of 1 to 100 printable characters.")
         key = new_key()
         row = await self._add(name, "member", key)
         await self._publisher.publish()

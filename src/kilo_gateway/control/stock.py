@@ -8,7 +8,7 @@ from kilo_gateway.control.changes import Diary, between
 from kilo_gateway.control.lists import Lists, place_of
 from kilo_gateway.core.settings import Settings, UpstreamSettings
 from kilo_gateway.upstreams.assemble import Served, Sources, assemble
-from kilo_gateway.upstreams.demo import can_run
+from kilo_gateway.upstreams.demo import can_run, has_file
 from kilo_gateway.upstreams.lists.listing import Row
 
 _DAY_S = 86_400
@@ -16,15 +16,20 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", "::"})
 
 
 class Stock:
-    """`newest` goes to workers; `current` is what is shown, and follows when they have it. `now_s`: Unix seconds."""
+    """`newest` goes to workers; `current` is what is shown, and follows when they have it. `now_s`: Unix seconds.
+
+    `is_local_awaited`: whether a local model whose file is not there yet is on its way; requests for it wait.
+    """
 
     def __init__(
-        self, settings: Settings, lists: Lists, sources: Sources, diary: Diary, now_s: Callable[[], int]
-    ) -> None:
+        self, settings: Settings, lists: Lists, sources: Sources, diary: Diary, now_s: Callable[[], int],
+        is_local_awaited: Callable[[], bool] = lambda: False,
+    ) -> None:  # fmt: skip
         self._settings = settings
         self._lists = lists
         self._sources = sources
         self._now_s = now_s
+        self._is_local_awaited = is_local_awaited
         self.diary = diary
         self._found: tuple[UpstreamSettings, ...] = ()
         self._version = now_s()
@@ -52,7 +57,8 @@ class Stock:
 
     def has_local_model(self) -> bool:
         local = self._settings.local
-        return local.enabled and can_run() and local.path.is_file()
+        is_there = has_file(local) or (local.is_demo_model and self._is_local_awaited())
+        return local.enabled and can_run() and is_there
 
     async def renew(self) -> Catalogue:
         """In a thread: thousands of rows take a tenth of a second."""

@@ -24,6 +24,7 @@ class Workers:
         self._server: asyncio.Server | None = None
         self._talks: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self.stats: dict[int, dict[str, int]] = {}
+        self.trouble = ""  # ours, for each to tell
 
     async def listen(self, path: Path) -> None:
         path.unlink(missing_ok=True)
@@ -87,7 +88,7 @@ class Workers:
                     await self._has(slot, message.version)
                 elif isinstance(message, Stats):
                     self.stats[slot] = message.values
-                    _say(writer, link.framed(Heard()))
+                    _say(writer, link.framed(Heard(self.trouble)))
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:

@@ -7,6 +7,7 @@
     |   |-- UnknownModel (ModelRetired)  UnknownPath  NotFound  MethodNotAllowed
     |   |-- TooManyRequests  Overloaded  JournalFull  LoopDetected  NotServed
     |   `-- NoEndpoint       every candidate was excluded; carries the reasons
+    |-- StorageFailed        the database cannot be used
     `-- UpstreamError        an endpoint was tried and failed; `is_retryable`: may the next one be tried?
         |-- Unreachable  TimedOut  Truncated  BadAnswer  Draining  Defect
         `-- UpstreamRefused  it answered with an error of its own
@@ -144,6 +145,11 @@ class NoEndpoint(Refusal):
     def __init__(self, model: str, excluded: Sequence[tuple[str, str]]) -> None:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in excluded)
         super().__init__(f"No endpoint of {model} can take this request. {reasons}", {"excluded": dict(excluded)})
+
+
+class StorageFailed(GatewayError):
+    status = 503
+    code = "storage_failed"
 
 
 class UpstreamError(GatewayError):

@@ -25,7 +25,9 @@ class Stats(Struct, frozen=True, tag="stats"):
 
 
 class Heard(Struct, frozen=True, tag="heard"):
-    """Control, to each Stats: it lives."""
+    """Control, to each Stats: it lives. `trouble`: what it cannot do at the moment, in words that anybody may read."""
+
+    trouble: str = ""
 
 
 class Push(Struct, frozen=True, tag="push"):

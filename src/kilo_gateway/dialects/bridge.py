@@ -12,7 +12,7 @@ from kilo_gateway.core.money import Nanos
 from kilo_gateway.core.ports import Translator
 from kilo_gateway.core.types import Call, Endpoint
 from kilo_gateway.dialects import openai_chat
-from kilo_gateway.dialects.hub.asked import Request, Target
+from kilo_gateway.dialects.hub.asked import Audio, File, Image, Request, Target, Video
 from kilo_gateway.dialects.openai_chat import Problem
 from kilo_gateway.dialects.relay import RelayBody, RelayStream
 from kilo_gateway.dialects.repair import repaired
@@ -20,7 +20,9 @@ from kilo_gateway.dialects.table import CALLERS, UPSTREAMS
 from kilo_gateway.dialects.translated import TranslatedBody, TranslatedStream
 from kilo_gateway.dialects.troubles import told_by
 
+_NO_PICTURES = "the local model takes text alone, no images and no audio. {}"
 _RETRY_AFTER = re.compile(r"[0-9A-Za-z ,:.+-]{1,64}").fullmatch
+_of_its_limits = re.compile(r"context|image|audio|tool", re.IGNORECASE).search
 _STREAMS = (b"text/event-stream", b"application/vnd.amazon.eventstream")
 _decode_name = msgspec.json.Decoder(str).decode
 
@@ -31,7 +33,7 @@ class Bridge:
         if endpoint.dialect == call.dialect == openai_chat.NAME:
             if endpoint.is_demo and openai_chat.asks_for_tools(call):
                 return f"the local demo model cannot call tools. {endpoint.cure}"
-            return ""
+            return _NO_PICTURES.format(endpoint.cure).rstrip() if endpoint.is_local and _shows_something(call) else ""
         if endpoint.dialect not in UPSTREAMS or call.dialect not in CALLERS:
             return f"{call.dialect} requests cannot be sent to a {endpoint.dialect} upstream"
         return _obstacle(_crossing(call), endpoint)
@@ -70,7 +72,7 @@ class Bridge:
             return BadAnswer(f"{endpoint.provider} answered {status}; {cure}.")
         failed = UPSTREAMS[endpoint.dialect].read_error(body, status)
         problem = Problem(failed.message, failed.code)
-        if endpoint.is_demo and status == 400:
+        if endpoint.is_demo and status == 400 and _of_its_limits(problem.message):
             problem = problem._replace(message=f"{problem.message.rstrip('.')}. {endpoint.cure}")
         refused = told_by(endpoint, status, problem, _sane(retry_after))
         if (status, problem.code) == (LoopDetected.status, LoopDetected.code):
@@ -116,12 +118,21 @@ def _obstacle(request: Request, endpoint: Endpoint) -> str:
         return "it does not tell logprobs"
     if request.tools and endpoint.is_demo:
         return f"the local demo model cannot call tools. {endpoint.cure}"
+    parts = (part for message in request.messages for part in message.parts)
+    if endpoint.is_local and any(isinstance(part, Image | Audio | File | Video) for part in parts):
+        return _NO_PICTURES.format(endpoint.cure).rstrip()
     return ""
 
 
 def _target(endpoint: Endpoint) -> Target:
     parameters = None if endpoint.parameters is None else frozenset(endpoint.parameters)
     return Target(_decode_name(endpoint.model_json), endpoint.max_output, parameters, endpoint.cap_field)
+
+
+def _shows_something(call: Call) -> bool:
+    """In a text these words would stand without their last quote: it would be escaped."""
+    messages = bytes(call.fields.get("messages", b""))
+    return b'"image_url"' in messages or b'"input_audio"' in messages
 
 
 def _sane(retry_after: str) -> str:

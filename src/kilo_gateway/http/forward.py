@@ -58,17 +58,19 @@ class Forward:
     __slots__ = (
         "_boot_timer", "_client", "_comments", "_connection", "_dial", "_dialect", "_endpoint", "_exchange", "_feed",
         "_has_begun", "_has_head", "_head", "_head_lines", "_is_booting", "_is_chunking", "_is_gathering", "_is_paused",
-        "_is_pooled", "_phase", "_pipeline", "_pool", "_refusal", "_sent_at", "_write",
+        "_is_pooled", "_local_trouble", "_phase", "_pipeline", "_pool", "_refusal", "_sent_at", "_was_cut", "_write",
     )  # fmt: skip
 
     def __init__(
-        self, exchange: Exchange, dialect: CallerDialect, pipeline: Pipeline, pool: Pool, client: Client
+        self, exchange: Exchange, dialect: CallerDialect, pipeline: Pipeline, pool: Pool, client: Client,
+        local_trouble: Callable[[], str],
     ) -> None:  # fmt: skip
         self._exchange = exchange
         self._dialect = dialect
         self._pipeline = pipeline
         self._pool = pool
         self._client = client
+        self._local_trouble = local_trouble
         self._write = client.write
         self._is_chunking = client.is_chunking
         self._is_gathering = not exchange.call.is_stream
@@ -77,7 +79,7 @@ class Forward:
         self._boot_timer: asyncio.TimerHandle | None = None
         self._has_begun = False  # the caller has payload
         self._has_head = False  # the caller has the answer's head, perhaps only comments after it
-        self._is_paused = self._is_pooled = self._is_booting = False
+        self._is_paused = self._is_pooled = self._is_booting = self._was_cut = False
         self._endpoint: Endpoint
         self._phase: Phase = CONNECT
         self._comments = 0  # sent during this wait
@@ -226,6 +228,7 @@ class Forward:
             self._is_booting = True
             self._boot_timer = asyncio.get_running_loop().call_later(BOOT_RETRY_S, self._connect)
         else:
+            error = self._explained(error)
             self._pipeline.attempt_failed(exchange, error)
             if error.is_retryable and exchange.has_next():
                 self._report("attempt.failed", error)
@@ -305,10 +308,25 @@ class Forward:
         return self._pipeline.clock() - self._sent_at < STALE_S
 
     def _is_loading(self, error: UpstreamError) -> bool:
-        """The local model is a child of our own that takes a moment to load; requests wait for it."""
+        """The local model is a child of our own that takes a moment to load; requests wait for it, unless it cannot run.
+
+        Cut before it has said anything, it was killed and comes again. That is believed once: it may die of this request.
+        """
+        if not self._endpoint.is_local or self._local_trouble():
+            return False
         is_loading = isinstance(error, Unreachable) or (isinstance(error, UpstreamRefused) and error.upstream_status == 503)
+        if isinstance(error, Truncated) and self._exchange.state is SENT and not self._was_cut:
+            is_loading = self._was_cut = True
         age_s = self._pipeline.clock() - self._exchange.started
-        return self._endpoint.is_local and is_loading and age_s < self._endpoint.patience.first_event_s
+        return is_loading and age_s < self._endpoint.patience.first_event_s
+
+    def _explained(self, error: UpstreamError) -> UpstreamError:
+        """That a socket of ours is not there says little; why the local model does not run says more."""
+        trouble = self._local_trouble() if self._endpoint.is_local and isinstance(error, Unreachable) else ""
+        if trouble:
+            error = Unreachable(f"The local model does not run: {trouble}. {self._endpoint.cure}".rstrip())
+            error.status = 503
+        return error
 
     def _wait(self, phase: Phase) -> None:
         """While a local model loads, all attempts to reach it are one wait."""

@@ -43,6 +43,7 @@ class Gateway:
     hop: bytes
     report: Report
     problems: Callable[[], list[str]]  # why the worker is degraded
+    local_trouble: Callable[[], str]  # why the local model does not run; nothing while it may still load
     cors_origins: frozenset[str] = frozenset()
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     times: Times = field(default_factory=Times)

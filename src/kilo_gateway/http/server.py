@@ -353,7 +353,7 @@ class ClientConnection(asyncio.Protocol):
             return
         if request.hops:
             exchange.call.hops = request.hops
-        self._active = forward = Forward(exchange, dialect, gateway.pipeline, gateway.pool, self)
+        self._active = forward = Forward(exchange, dialect, gateway.pipeline, gateway.pool, self, gateway.local_trouble)
         forward.send_to_next()
 
     def _serve_elsewhere(self, request: Request, body: bytes) -> None:

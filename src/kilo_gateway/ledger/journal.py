@@ -10,6 +10,7 @@ import fcntl
 import mmap
 import os
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -23,7 +24,7 @@ _READ_BYTES = 256 * 1024
 
 
 class Journal:
-    """`worker` must be new for each process; files are `<worker>-<n>`, n from 1. Raises OSError when none can be made.
+    """`worker` must be new for each process; files are `<worker>-<n>`, n from 1. Where none can be made, lines wait.
 
     `is_full`: as much waits for room on the disk as may; who admits requests is to refuse them. Those that run are still
     noted, so the bound is passed by what they have to say.
@@ -45,7 +46,11 @@ class Journal:
         self._waiting_bytes = 0
         self.is_full = False
         self._file = -1
-        self._map = self._open_next()
+        self._map = _nowhere()
+        try:
+            self._map = self._open_next()
+        except OSError:
+            self._at = file_bytes  # as if it were full
 
     def append(self, line: JournalLine) -> None:
         if self._crash is not None:
@@ -64,8 +69,15 @@ class Journal:
         """Lines for which the disk had no room."""
         return len(self._waiting)
 
+    @property
+    def is_writing(self) -> bool:
+        """Whether lines go into a file, and not behind others that wait for one."""
+        return self._file >= 0 and not self._waiting
+
     def retry(self) -> None:
         """Writes what there was no room for. Called a few times a second."""
+        if self._file < 0:
+            self._has_room(1)
         while self._waiting and self._has_room(len(self._waiting[0])):
             data = self._waiting.popleft()
             self._waiting_bytes -= len(data)
@@ -75,7 +87,8 @@ class Journal:
     def close(self) -> None:
         """No more will be written; the lock is let go."""
         self._map.close()
-        os.close(self._file)
+        if self._file >= 0:
+            os.close(self._file)
 
     def _append_in_turn(self, data: bytes, is_progress: bool) -> None:
         """Behind what waits. Progress does not wait: it is for the death of this process, which memory does not survive."""
@@ -112,16 +125,22 @@ class Journal:
             mapped = mmap.mmap(file, self._file_bytes)
         except OSError:
             os.close(file)
-            scratch.unlink()
+            with suppress(OSError):
+                scratch.unlink()
             raise
         scratch.rename(path)
-        if self._number:  # the new one is there and locked before the old one is let go
-            self._map.close()
+        self._map.close()
+        if self._file >= 0:  # the new one is there and locked before the old one is let go
             os.close(self._file)
         self._number += 1
         self._file = file
         self._at = 0
         return mapped
+
+
+def _nowhere() -> mmap.mmap:
+    """For the time when there is no file."""
+    return mmap.mmap(-1, 1)
 
 
 def _reserve(file: int, size: int) -> None:
@@ -134,10 +153,11 @@ def _reserve(file: int, size: int) -> None:
 def files_of(directory: Path) -> dict[str, list[tuple[int, Path]]]:
     """Every worker's files in the order they were written."""
     found: dict[str, list[tuple[int, Path]]] = {}
-    for path in directory.iterdir():
-        worker, _, number = path.name.rpartition("-")
-        if worker and number.isdigit():
-            found.setdefault(worker, []).append((int(number), path))
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            worker, _, number = entry.name.rpartition("-")
+            if worker and number.isdigit() and entry.is_file():
+                found.setdefault(worker, []).append((int(number), directory / entry.name))
     return {worker: sorted(files) for worker, files in sorted(found.items())}
 
 

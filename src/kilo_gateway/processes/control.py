@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -16,12 +17,14 @@ from kilo_gateway.control import application
 from kilo_gateway.control.metrics import Meters
 from kilo_gateway.control.service import Service
 from kilo_gateway.control.workers import Workers
+from kilo_gateway.core.errors import GatewayError
 from kilo_gateway.processes.log import Log
 from kilo_gateway.processes.node import DRAIN, Node
 
 LOCAL_MODEL_LOOK_S = 0.5
 TIDYING_S = 3600.0
 LAST_IMPORT_S = 30.0
+SAME_REASON_S = 60.0
 
 
 def run(node: Node) -> None:
@@ -34,6 +37,29 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+class _Imports:
+    """How imports go: /ready says so while they fail, the log once a minute for each reason."""
+
+    def __init__(self, log: Log, workers: Workers) -> None:
+        self._log = log
+        self._workers = workers
+        self._logged: dict[str, float] = {}
+
+    def told(self, error: Exception | None) -> None:
+        if error is None:
+            self._workers.trouble = ""
+            return
+        reason = str(error).rstrip(".") if isinstance(error, GatewayError) else type(error).__name__
+        self._workers.trouble = f"usage is not booked: {reason}"
+        self.failed(error)
+
+    def failed(self, error: Exception) -> None:
+        reason, now = f"{type(error).__name__}: {error}", time.monotonic()
+        if now - self._logged.get(reason, -SAME_REASON_S) >= SAME_REASON_S:
+            self._logged = {each: at for each, at in self._logged.items() if now - at < SAME_REASON_S} | {reason: now}
+            self._log("import.failed", reason=reason)
 
 
 class _Control:
@@ -50,7 +76,8 @@ class _Control:
         loop.add_signal_handler(DRAIN, self._end)
         loop.add_reader(node.life, self._orphaned)
         service = await build_service(
-            node.settings, node.files, node.keyring, self._workers, self._log, crash_at=node.crash_at
+            node.settings, node.files, node.keyring, self._workers, self._log, crash_at=node.crash_at,
+            is_local_awaited=lambda: not node.local_trouble.read(),
         )
         await self._workers.listen(node.files.workers_socket)
         await self._first_snapshot(service)
@@ -75,11 +102,8 @@ class _Control:
 
     def _start_tasks(self, service: Service) -> None:
         node = self._node
-
-        def failed(error: Exception) -> None:
-            self._log("import.failed", reason=f"{type(error).__name__}: {error}")
-
-        jobs = [service.importer.run(failed), self._look_for_local_model(service), self._tidy(service, failed)]
+        imports = _Imports(self._log, self._workers)
+        jobs = [service.importer.run(imports.told), self._look_for_local_model(service), self._tidy(service, imports.failed)]
         jobs += [service.discovery.run(upstream) for upstream in node.settings.upstreams if upstream.discovers]
         if node.settings.local.servers:
             neighbours = build_neighbours(service, node.keyring, self._log, lambda line: print(line, flush=True))
@@ -87,12 +111,13 @@ class _Control:
         self._tasks = [asyncio.create_task(job) for job in jobs]
 
     async def _look_for_local_model(self, service: Service) -> None:
-        """It is being fetched while the gateway already runs."""
+        """It is being fetched while the gateway already runs, and is no model any more when that fails."""
         had = service.stock.has_local_model()
-        while self._node.settings.local.enabled and not had:
+        while self._node.settings.local.enabled:
             await asyncio.sleep(LOCAL_MODEL_LOOK_S)
-            had = service.stock.has_local_model()
-            if had:
+            has = service.stock.has_local_model()
+            if has != had:
+                had = has
                 await service.renewal()
 
     async def _tidy(self, service: Service, failed: Callable[[Exception], None]) -> None:

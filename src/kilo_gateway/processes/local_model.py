@@ -19,22 +19,33 @@ CHAT_TEMPLATE = (
 def run(node: Node) -> None:
     """Does not return: ends with the supervisor, or by its signal, which is left to the kernel."""
     local, log = node.settings.local, Log("local-model", file=os.dup(2))
-    if not local.path.is_file():
-        try:
-            demo.fetch(local.path, lambda line: log("local_model.fetching", note=line))
-        except demo.FetchError as error:
-            log("local_model.missing", reason=str(error))
-            node.tell("no-local-model")
-            os._exit(0)
-    _silence(node)
+    if local.is_demo_model and not demo.has_file(local):
+        _fetch(node, log)
     try:
+        _silence(node)
         server = _serve(node)
     except Exception as error:  # whatever a foreign library raises: it is said where it is read, and tried again
         log("local_model.failed", reason=f"{type(error).__name__}: {error}", log=str(node.files.local_log))
+        node.local_trouble.write("it cannot be loaded")
+        if local.is_demo_model and not demo.is_whole(local.path):
+            local.path.unlink(missing_ok=True)  # fetched again by the next one
         os._exit(1)
+    node.local_trouble.write("")
+    node.tell("local-model")
     select.select([node.life], [], [])  # nothing is ever written: this waits until the supervisor is gone
     del server
     os._exit(0)
+
+
+def _fetch(node: Node, log: Log) -> None:
+    """Or ends, and says so: the gateway runs without it."""
+    try:
+        demo.fetch(node.settings.local.path, lambda line: log("local_model.fetching", note=line))
+    except demo.FetchError as error:
+        log("local_model.missing", reason=str(error))
+        node.local_trouble.write("it cannot be fetched")
+        node.tell(f"no-local-model {error}".replace("\n", " "))
+        os._exit(0)
 
 
 def _serve(node: Node) -> object:

@@ -10,6 +10,7 @@ from kilo_gateway.core.settings import ConfigurationError, ServerSettings
 
 DEFER_ACCEPT_S = 30
 BACKLOG = 8192
+_LISTENS = "0A"  # a state in /proc/net/tcp
 
 
 def listeners(server: ServerSettings, count: int) -> list[socket.socket]:
@@ -49,28 +50,31 @@ def _explained(server: ServerSettings, error: OSError) -> ConfigurationError:
     where = f"{server.host}:{server.port}"
     if error.errno == errno.EADDRINUSE:
         holder = _holder(server.port)
+        another = server.port + 1 if server.port < 65535 else server.port - 1
         by = f" by {holder}" if holder else ""
-        return ConfigurationError(f"{where} is in use{by}. Choose another port: --port {server.port + 1}")
+        return ConfigurationError(f"{where} is in use{by}. Choose another port: --port {another}")
     if error.errno == errno.EACCES:
         return ConfigurationError(f"{where}: ports below 1024 need root. Choose another: --port 3000")
     return ConfigurationError(f"{where} cannot be listened on: {error.strerror}. See server.host.")
 
 
 def _holder(port: int) -> str:
-    """The process that listens there, as far as this user may see it. Linux only."""
-    inodes = set()
+    """The process that listens there, or has a connection from there, as far as this user may see it. Linux only."""
+    inodes: dict[str, set[str]] = {}
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
             lines = Path(table).read_text().splitlines()[1:]
         except OSError:
             continue
         fields = [line.split() for line in lines]
-        inodes |= {each[9] for each in fields if each[3] == "0A" and int(each[1].rpartition(":")[2], 16) == port}
-    wanted = {f"socket:[{inode}]" for inode in inodes}
+        for each in fields:
+            if int(each[1].rpartition(":")[2], 16) == port:
+                inodes.setdefault(each[3], set()).add(each[9])
+    wanted = {f"socket:[{inode}]" for inode in inodes.get(_LISTENS) or set().union(*inodes.values())}
     for process in Path("/proc").iterdir() if wanted else ():
         if process.name.isdigit() and _has_open(process, wanted):
             name = (process / "comm").read_text().strip()
-            return f"{name} (process {process.name})"
+            return f"{name} (process {process.name})" + ("" if _LISTENS in inodes else ", for a connection")
     return ""
 
 

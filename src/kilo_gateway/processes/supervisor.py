@@ -22,6 +22,7 @@ from kilo_gateway.core.keyring import Keyring
 from kilo_gateway.core.settings import Settings
 from kilo_gateway.processes import worker
 from kilo_gateway.processes.banner import Banner
+from kilo_gateway.processes.board import Board
 from kilo_gateway.processes.log import Defects, Log, where_of
 from kilo_gateway.processes.node import DRAIN, DRAIN_HASTILY, NOT_HEARD, Node
 
@@ -56,7 +57,7 @@ class Supervisor:
         self._wake, self._wake_end = os.pipe()
         for file in (self._news, self._wake, self._wake_end):
             os.set_blocking(file, False)
-        self._node = Node(settings, self._files, keyring, len(sockets), self._life, news_end, settings.crash_at)
+        self._node = Node(settings, self._files, keyring, len(sockets), self._life, news_end, Board(), settings.crash_at)
         self._workers = [Child(f"worker-{slot}", self._worker(slot)) for slot in range(len(sockets))]
         self._control = Child("control", _run_control)
         self._local = Child("local-model", _run_local_model, is_wanted=False)
@@ -129,6 +130,7 @@ class Supervisor:
                 return
             if pid == 0:
                 return
+            self._hear_news()  # its last word came before its end
             for child in self._children():
                 if child.pid == pid:
                     self._ended(child, status)
@@ -137,10 +139,13 @@ class Supervisor:
         """At once again, unless it dies of its own start: then with growing pauses. A kill is nobody's fault."""
         now = time.monotonic()
         child.pid = 0
+        was_up = child.name in self._ready and now - child.started >= STEADY_S
         self._ready.discard(child.name)
         if self._stopping:
             return
-        is_own_fault = not os.WIFSIGNALED(status) and now - child.started < STEADY_S
+        is_own_fault = not was_up and not (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL)
+        if child is self._local and is_own_fault and not self._node.local_trouble.read():
+            self._node.local_trouble.write("it ends while it starts")
         pause = min(0.1 * 2 ** min(child.starts, 6), MAX_PAUSE_S) if is_own_fault else 0.0
         child.next_start = now + pause
         if child.is_wanted:
@@ -162,20 +167,27 @@ class Supervisor:
             os.read(self._wake, 4096)
             self._reap()
         if self._news in readable:
+            self._hear_news()
+
+    def _hear_news(self) -> None:
+        with suppress(BlockingIOError):
             *lines, self._heard = (self._heard + os.read(self._news, 4096)).split(b"\n")
             for line in lines:
-                self._hear(line.decode())
+                self._hear(line.decode("utf-8", "replace"))
 
     def _hear(self, news: str) -> None:
-        if news == "no-local-model":
+        word, _, reason = news.partition(" ")
+        if word == "no-local-model":
             self._local.is_wanted = False
-            self._banner.no_local_model()
+            self._banner.no_local_model(reason)
             return
+        if word == "local-model":
+            self._banner.local_model_is_there()
         self._ready.add(news.replace(" ", "-"))
         workers = {child.name for child in self._workers}
         if workers <= self._ready:
             self._control.next_start = 0.0
-            if self._files.owner_key.exists():
+            if self._banner.has_key() or self._control.name in self._ready:  # control makes it at the very first start
                 self._banner.show()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:

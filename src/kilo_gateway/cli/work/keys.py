@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import cast
 from urllib.parse import quote
 
+from kilo_gateway.cli.options import Failure
 from kilo_gateway.cli.work import show
 from kilo_gateway.cli.work.operator import ask
 from kilo_gateway.cli.work.settings import settings_for
@@ -13,6 +14,8 @@ _PATH = "/api/admin/keys"
 
 
 def create(name: str, json: bool, config: Path | None, data_dir: Path | None) -> None:
+    if not name.isprintable():  # bytes that are no UTF-8 could not even be sent
+        raise Failure("A key needs a name of 1 to 100 printable characters.")
     settings = settings_for(config, data_dir)
     made = cast(View, ask(settings, "POST", _PATH, {"name": name}, lambda service: service.create_key(name)))
     if json:

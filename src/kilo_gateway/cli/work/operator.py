@@ -21,9 +21,10 @@ from kilo_gateway.core.errors import GatewayError
 from kilo_gateway.core.settings import ConfigurationError, Settings
 from kilo_gateway.processes import serve
 from kilo_gateway.processes.log import Log
+from kilo_gateway.processes.premises import examine_database
 
 PATIENCE_S = 10.0  # for a control process that is being restarted
-ANSWER_S = 60.0
+ANSWER_S = 20.0  # beyond what workers may take to confirm a change
 _RETRY_S = 0.1
 
 Value = object
@@ -35,9 +36,17 @@ def ask(
 ) -> Value:  # fmt: skip
     """Raises Failure with what control says, or when neither way is open. `answer_s`: how long it may think."""
     try:
-        files = serve.prepare(settings)
+        return _answer(settings, method, path, body, offline, answer_s)
+    except GatewayError as error:
+        raise Failure(str(error)) from error
     except ConfigurationError as error:
         raise Failure(str(error), is_configuration=True) from error
+
+
+def _answer(
+    settings: Settings, method: str, path: str, body: object, offline: Callable[[Service], Awaitable[Value]], answer_s: float
+) -> Value:
+    files = serve.prepare(settings)
     ends_at = time.monotonic() + PATIENCE_S
     while True:
         try:
@@ -66,7 +75,7 @@ def _over_socket(connection: _UnixConnection, method: str, path: str, body: obje
     try:
         connection.request(method, path, None if body is None else msgspec.json.encode(body))
         answer = connection.getresponse()
-        value = json.loads(answer.read())
+        text = answer.read()
     except TimeoutError as error:
         raise Failure("the control process does not answer") from error
     except ConnectionResetError as error:
@@ -75,6 +84,10 @@ def _over_socket(connection: _UnixConnection, method: str, path: str, body: obje
         raise Failure("the control process ended meanwhile; look whether it is done before you repeat it") from error
     finally:
         connection.close()
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise Failure(f"the control process answered {answer.status} and no reason; its log may have one") from error
     if answer.status >= 400:
         raise Failure(str(value["error"]["message"]))
     return cast(Value, value)
@@ -94,9 +107,5 @@ def _offline(settings: Settings, files: DataDirectory, work: Callable[[Service],
             service.pool.close()
             await service.database.close()
 
-    try:
-        return asyncio.run(run())
-    except GatewayError as error:
-        raise Failure(str(error)) from error
-    except ConfigurationError as error:
-        raise Failure(str(error), is_configuration=True) from error
+    examine_database(files.database)
+    return asyncio.run(run())

@@ -13,12 +13,12 @@ from kilo_gateway.processes.serve import serve as run
 from kilo_gateway.upstreams import demo
 
 
-def serve(config: Path | None, data_dir: Path | None, flags: Mapping[str, object]) -> None:
+def serve(config: Path | None, data_dir: Path | None, flags: Mapping[str, object], *, as_json: bool) -> None:
     settings = settings_to_start(config, data_dir, flags)
     if settings.local.enabled and demo.can_run():
         openmp.ensure(environment_with)
     try:
-        code = run(settings)
+        code = run(settings, as_json=as_json)
     except ConfigurationError as error:
         raise Failure(str(error), is_configuration=True) from error
     sys.exit(code)

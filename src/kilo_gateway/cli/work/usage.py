@@ -9,13 +9,14 @@ from kilo_gateway.cli.work.operator import ask
 from kilo_gateway.cli.work.settings import settings_for
 from kilo_gateway.control.views import View
 
+ANSWER_S = 60.0  # journals are imported first
 _COLUMNS = ("time (UTC)", "id", "model", "provider", "prompt", "completion", "cost USD", "status")
 
 
 def usage(limit: int, json: bool, config: Path | None, data_dir: Path | None) -> None:
     settings = settings_for(config, data_dir)
     path = f"/api/admin/usage?limit={limit}"
-    rows = cast(list[View], ask(settings, "GET", path, None, lambda service: service.usage(limit)))
+    rows = cast(list[View], ask(settings, "GET", path, None, lambda service: service.usage(limit), answer_s=ANSWER_S))
     if json:
         show.as_json(rows)
     else:

@@ -45,16 +45,23 @@ def read_usage(raw: Raw) -> Usage | None:
     prompt = told.prompt_token_count + (told.tool_use_prompt_token_count or 0)  # what its own tools have read stands beside
     completion = (told.candidates_token_count or 0) + thoughts
     read = min(told.cached_content_token_count or 0, prompt)
-    given, made = told.prompt_tokens_details, told.candidates_tokens_details
-    beside, cached = told.tool_use_prompt_tokens_details, told.cache_tokens_details
-    audio = min(_of(given, "AUDIO") + _of(beside, "AUDIO"), prompt)
+    heard, seen = _audio_and_images(told.prompt_tokens_details)
+    heard_beside, seen_beside = _audio_and_images(told.tool_use_prompt_tokens_details)
+    cached, _ = _audio_and_images(told.cache_tokens_details)
+    spoken, drawn = _audio_and_images(told.candidates_tokens_details)
+    audio = min(heard + heard_beside, prompt)
     return Usage(
-        prompt, completion, cache_read_tokens=read, cache_audio_tokens=min(_of(cached, "AUDIO"), read, audio),
-        input_audio_tokens=audio, input_image_tokens=min(_of(given, "IMAGE") + _of(beside, "IMAGE"), prompt),
-        reasoning_tokens=thoughts, output_audio_tokens=min(_of(made, "AUDIO"), completion),
-        output_image_tokens=min(_of(made, "IMAGE"), completion),
+        prompt, completion, cache_read_tokens=read, cache_audio_tokens=min(cached, read, audio), input_audio_tokens=audio,
+        input_image_tokens=min(seen + seen_beside, prompt), reasoning_tokens=thoughts,
+        output_audio_tokens=min(spoken, completion), output_image_tokens=min(drawn, completion),
     )  # fmt: skip
 
 
-def _of(shares: _Shares, modality: str) -> int:
-    return sum(share.token_count or 0 for share in shares if share.modality == modality) if shares else 0
+def _audio_and_images(shares: _Shares) -> tuple[int, int]:
+    audio = images = 0
+    for share in shares or ():
+        if share.modality == "AUDIO":
+            audio += share.token_count or 0
+        elif share.modality == "IMAGE":
+            images += share.token_count or 0
+    return audio, images

@@ -115,6 +115,12 @@ def test_what_the_model_does_not_know_is_dropped() -> None:
     assert done.dropped == ("frequency_penalty", "reasoning")
 
 
+@pytest.mark.parametrize("name", ["gemini-3.8-flash", "gemini-4-argon", "gemini-3.5-flash-lite", "gemini-flash-latest"])
+def test_models_that_sample_in_their_own_way_are_not_told_how(name: str) -> None:
+    body, done = written(Target(name), temperature=1.0, top_p=0.95, top_k=64, seed=1)
+    assert body["generationConfig"] == {"seed": 1} and done.dropped == ("temperature", "top_p", "top_k")
+
+
 def test_what_has_no_place_is_named() -> None:
     _, done = written(
         min_p=0.1, repetition_penalty=1.1, logit_bias=Raw(b"{}"), verbosity="low", user="u", metadata=Raw(b"{}"), cache_key="k",
@@ -162,6 +168,7 @@ def test_a_schema_beside_tools_is_for_gemini_3() -> None:
     ("part", "sent"),
     [
         (Image("data:image/webp;base64,AAAA"), {"inlineData": {"mimeType": "image/webp", "data": "AAAA"}}),
+        (Image("data:image/jpg;base64,AAAA"), {"inlineData": {"mimeType": "image/jpeg", "data": "AAAA"}}),
         (Image("data:;base64,AAAA"), {"inlineData": {"mimeType": "image/jpeg", "data": "AAAA"}}),
         (Image("https://h/a.PNG?x=1.gif#f"), {"fileData": {"fileUri": "https://h/a.PNG?x=1.gif#f", "mimeType": "image/png"}}),
         (Image("https://h/a"), {"fileData": {"fileUri": "https://h/a", "mimeType": "image/jpeg"}}),
@@ -243,7 +250,8 @@ def test_a_budget_of_tokens_is_kept_within_what_is_taken(model: str, tokens: int
         ("gemini-3.8-flash", "minimal", "LOW"),
         ("gemini-flash-latest", "low", "LOW"),
         ("models/gemini-3.6-flash", "xhigh", "HIGH"),
-        ("gemini-4-pro", "max", "HIGH"),
+        ("gemini-4-argon", "max", "HIGH"),
+        ("gemini-4-argon", "minimal", "LOW"),
     ],
 )
 def test_gemini_3_gets_a_level_it_has(model: str, effort: Effort, level: str) -> None:

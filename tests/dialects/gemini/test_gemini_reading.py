@@ -1,6 +1,7 @@
 """Answers of Gemini as events: whole, and in pieces."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -106,6 +107,11 @@ def test_calls_keep_their_arguments_to_the_byte_and_end_the_answer_as_calls() ->
     assert made[-1] == Finished("tool_calls", "STOP")
 
 
+def test_an_end_that_is_said_again_is_told_once() -> None:
+    made, _ = streamed(body({"text": "a"}), body({"text": "b"}), body(call(id="1")))
+    assert [each for each in made if isinstance(each, Finished)] == [Finished("stop", "STOP"), Finished("tool_calls", "STOP")]
+
+
 def test_calls_over_several_chunks_are_counted_on() -> None:
     made, _ = streamed(body(call(), finish=None), body(call()))
     assert [event.id for event in made if isinstance(event, CallBegun)] == ["call_r-1__0", "call_r-1__1"]
@@ -149,7 +155,7 @@ def test_audio_is_spoken(kind: str, format: str) -> None:
 @pytest.mark.parametrize(
     ("theirs", "ours"),
     [
-        ("STOP", "stop"), ("MAX_TOKENS", "length"), ("SAFETY", "content_filter"), ("RECITATION", "content_filter"),
+        ("STOP", "stop"), ("MAX_TOKENS", "length"), ("CONTINUATION", "length"), ("SAFETY", "content_filter"), ("RECITATION", "content_filter"),
         ("BLOCKLIST", "content_filter"), ("PROHIBITED_CONTENT", "content_filter"), ("SPII", "content_filter"),
         ("LANGUAGE", "content_filter"), ("IMAGE_SAFETY", "content_filter"), ("MODEL_ARMOR", "content_filter"),
         ("MALFORMED_FUNCTION_CALL", "error"), ("UNEXPECTED_TOOL_CALL", "error"), ("TOO_MANY_TOOL_CALLS", "error"),
@@ -385,3 +391,19 @@ def test_what_gemini_has_signed_comes_back_to_it_as_it_was() -> None:
     messages = (Message("user", (Text("go"),)), Message("assistant", tuple(b for b in blocks if not isinstance(b, Drawn))))
     done = write_request(Request(model="m", messages=messages), Target("gemini-3-pro-preview"))
     assert json.loads(done.body)["contents"][1]["parts"] == parts
+
+
+NAMES = ["candidates", "content", "parts", "text", "thought", "thoughtSignature", "functionCall", "name", "id", "args", "inlineData", "mimeType", "data", "finishReason", "index", "groundingMetadata", "groundingChunks", "web", "uri", "groundingSupports", "segment", "startIndex", "endIndex", "groundingChunkIndices", "citationMetadata", "citations", "usageMetadata", "promptTokenCount", "candidatesTokenCount", "promptTokensDetails", "modality", "tokenCount", "promptFeedback", "blockReason", "modelVersion", "responseId", "createTime", "error", "message", "code", "status"]
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 2**65) | st.floats(allow_nan=False) | st.sampled_from(["STOP", "SAFETY", "a", ""]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=5),
+    max_leaves=30,
+)
+
+
+@given(st.one_of(st.binary(max_size=20), ANYTHING.map(lambda value: json.dumps(value).encode())), st.integers(400, 599))
+def test_whatever_comes_is_read_or_a_bad_answer(raw: bytes, status: int) -> None:
+    for read in (lambda: Reader().read(b"", raw), lambda: read_answer(raw)):
+        with suppress(BadAnswer):
+            assert isinstance(read(), list)
+    assert read_error(raw, status).status == status

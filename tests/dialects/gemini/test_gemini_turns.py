@@ -78,6 +78,16 @@ def test_a_conversation_that_begins_with_the_model_gets_a_turn_before() -> None:
     assert done.changed == ("messages: an empty turn of the user's put in front",)
 
 
+@pytest.mark.parametrize(
+    ("name", "is_added"),
+    [("gemini-2.5-pro", False), ("gemini-3.5-flash", False), ("gemini-3.5-flash-lite", True), ("gemini-3.6-flash", True), ("gemini-4-argon", True)],
+)
+def test_a_beginning_of_the_answer_is_kept_where_the_model_goes_on_with_it(name: str, is_added: bool) -> None:
+    body, done = written(user("Hi"), model("Well,"), to=Target(name))
+    assert [turn["role"] for turn in body["contents"]] == ["user", "model", "user"][: 2 + is_added]
+    assert len(done.changed) == is_added
+
+
 def test_parallel_results_come_in_one_turn_in_the_order_of_their_calls() -> None:
     calls = model(ToolCall("1", "look", '{"at": "a"}'), ToolCall("2", "find", ""))
     turns = contents(user("go"), calls, result("2", "two"), result("1", '{"n": 1}'), user("and?"))

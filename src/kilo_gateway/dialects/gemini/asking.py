@@ -75,7 +75,7 @@ def _config(request: Request, target: Target, model: Model, notes: Notes) -> dic
             most = target.max_output
             notes.change(f"max_tokens: {most}, the most there is")
         made["maxOutputTokens"] = most
-    _add_sampling(made, request, target, notes)
+    _add_sampling(made, request, target, model, notes)
     if request.stop:
         if len(request.stop) > _MAX_STOPS:
             notes.change(f"stop: the first {_MAX_STOPS} of {len(request.stop)}")
@@ -97,7 +97,7 @@ def _config(request: Request, target: Target, model: Model, notes: Notes) -> dic
     return made
 
 
-def _add_sampling(made: dict[str, object], request: Request, target: Target, notes: Notes) -> None:
+def _add_sampling(made: dict[str, object], request: Request, target: Target, model: Model, notes: Notes) -> None:
     ranges: tuple[tuple[str, str, float | None, float, float], ...] = (
         ("temperature", "temperature", request.temperature, 0, 2),
         ("top_p", "topP", request.top_p, 0, 1),
@@ -108,7 +108,8 @@ def _add_sampling(made: dict[str, object], request: Request, target: Target, not
     for field, theirs, value, least, most in ranges:
         if value is None:
             continue
-        if not target.knows(field) or (field == "top_k" and value <= 0):  # 0: of all
+        is_fixed = model.is_strict and field in ("temperature", "top_p", "top_k")
+        if is_fixed or not target.knows(field) or (field == "top_k" and value <= 0):  # 0: of all
             notes.drop(field)
             continue
         made[theirs] = min(max(value, least), most)

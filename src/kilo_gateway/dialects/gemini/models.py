@@ -21,6 +21,14 @@ class Model(Struct, frozen=True):
         """Gemini 3 or later: thinks by levels, asks for signatures, takes media in results and tools beside a schema."""
         return self.generation >= (3, 0)
 
+    @property
+    def is_strict(self) -> bool:
+        """Samples in its own way only, and has to have the last word said by the user: 3.6, 3.5 Flash-Lite and later.
+
+        https://ai.google.dev/gemini-api/docs/generate-content/whats-new-gemini-3.6
+        """
+        return self.generation >= (3, 6) or (self.generation == (3, 5) and self.kind == "flash-lite")
+
 
 def known_by(name: str) -> Model:
     """`name`: the upstream's own, as `gemini-2.5-flash` or `publishers/google/models/gemini-3-pro-preview`."""

@@ -21,6 +21,7 @@ _TYPES = {
     "flv": "video/x-flv", "webm": "video/webm", "wmv": "video/x-ms-wmv", "3gp": "video/3gpp", "mkv": "video/x-matroska",
 }  # fmt: skip
 _SOUNDS = {"pcm16": "audio/pcm", "pcm": "audio/pcm", "mpeg": "audio/mp3"}
+_RENAMED = {"image/jpg": "image/jpeg", "audio/x-wav": "audio/wav", "audio/x-m4a": "audio/m4a"}
 _UNTOLD = ("", "application/octet-stream", "binary/octet-stream")
 
 Media = Image | File | Audio | Video
@@ -98,7 +99,7 @@ def _by_url(url: str, otherwise: str) -> Part:
         kind, *parameters = head.split(";")
         if "base64" not in parameters:
             data = base64.b64encode(unquote_to_bytes(data)).decode()
-        return Part(inline_data=Blob(otherwise if kind in _UNTOLD else kind, data))
+        return Part(inline_data=Blob(otherwise if kind in _UNTOLD else _RENAMED.get(kind, kind), data))
     if url.startswith(_FILES):
         return Part(file_data=Kept(url, _type_of(url)))  # Google knows the type
     return Part(file_data=Kept(url, _type_of(url) or otherwise))

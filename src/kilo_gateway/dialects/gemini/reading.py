@@ -34,7 +34,7 @@ _is_code = re.compile(r"[A-Za-z0-9_.:-]{1,64}").fullmatch
 _not_of_ids = re.compile(r"[^A-Za-z0-9_-]").sub
 _MAX_ID = 40  # of an answer, in ids that are made of it
 _REASONS: dict[str, FinishReason] = {
-    "STOP": "stop", "FINISH_REASON_UNSPECIFIED": "stop", "MAX_TOKENS": "length",
+    "STOP": "stop", "FINISH_REASON_UNSPECIFIED": "stop", "MAX_TOKENS": "length", "CONTINUATION": "length",
     "SAFETY": "content_filter", "RECITATION": "content_filter", "LANGUAGE": "content_filter", "BLOCKLIST": "content_filter",
     "PROHIBITED_CONTENT": "content_filter", "SPII": "content_filter", "MODEL_ARMOR": "content_filter",
     "IMAGE_SAFETY": "content_filter", "IMAGE_PROHIBITED_CONTENT": "content_filter", "IMAGE_RECITATION": "content_filter",
@@ -105,6 +105,7 @@ class Reader:
         self._said = Said()
         self._is_text = False
         self._cited: set[Cited] = set()
+        self._finished: Finished | None = None
 
     def read(self, name: bytes, data: bytes) -> list[Event]:
         """`name` is always empty."""
@@ -138,7 +139,8 @@ class Reader:
         self.is_done = self.is_done or finished is not None
         if chunk.usage_metadata is not _ABSENT and (usage := read_usage(chunk.usage_metadata)) is not None:
             events.append(Told(usage, self.is_done))
-        if finished is not None:
+        if finished is not None and finished != self._finished:  # some say STOP with every chunk
+            self._finished = finished
             events.append(finished)
 
     def _add(self, part: _Part, data: bytes, events: list[Event]) -> None:

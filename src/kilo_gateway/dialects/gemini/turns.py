@@ -36,7 +36,7 @@ class Turns:
             self._add(message)
         if self._unanswered:
             self._turn("user")
-        self._begin()
+        self._bound()
 
     def _add(self, message: Message) -> None:
         match message.role:
@@ -69,7 +69,7 @@ class Turns:
             parts += beside
         return parts
 
-    def _begin(self) -> None:
+    def _bound(self) -> None:
         self.contents = [turn for turn in self.contents if turn.parts]
         if not self.contents and self.system:
             self._notes.change("messages: the system's text sent as the user's, as there is no other")
@@ -77,6 +77,9 @@ class Turns:
         elif self.contents and self.contents[0].role == "model":
             self._notes.change("messages: an empty turn of the user's put in front")
             self.contents.insert(0, Content("user", [Part(" ")]))
+        if self._model.is_strict and self.contents and self.contents[-1].role == "model":
+            self._notes.change("messages: a turn of the user's put behind, as this model does not go on with its own")
+            self.contents.append(Content("user", [Part("Go on.")]))
 
     def _given(self, parts: Sequence[Asked]) -> list[Part]:
         """What system or user say."""
@@ -150,7 +153,7 @@ class Turns:
             self._notes.change("messages: a result added for a call that has none")
             return Part(function_response=Answered(call.name, _MISSING, call.id))
         shown = [one for part in result.parts if isinstance(part, Media) and (one := media(part, self._notes))]
-        response = response_of(result) if texts_of(result) or not shown else _NOTHING
+        response = response_of(result) if texts_of(result) or result.is_error or not shown else _NOTHING
         if shown and not self._model.is_third:
             self._notes.change("messages: images and files of results put behind them")
             beside += shown

@@ -113,7 +113,8 @@ CALLERS = (
     ),
     CallerKind(
         "responses", "/responses", lambda model, is_stream: {"model": model, "stream": is_stream, "input": QUESTION},
-        _responses, {"stop": "completed", "tool_calls": "completed", "length": "max_output_tokens", "content_filter": "content_filter"},
+        _responses,
+        {"stop": "completed", "tool_calls": "completed", "length": "max_output_tokens", "content_filter": "content_filter"},
     ),
     CallerKind(
         "messages", "/messages",

@@ -3,8 +3,8 @@
     python bench/conformance.py --recorded FILE --emit DIR [--json]
 
 FILE holds one exchange a line (bench/recordings.py says how). Every answer that comes out is
-written as DIR/<line>.<caller>.<json|sse>, is parsed by the official SDK, and its text, calls (name, arguments), finish and usage are
-held against the recording. Exit 1 when one differs.
+written as DIR/<line>.<caller>.<json|sse>, is parsed by the official SDK, and its text, calls (name, arguments), finish and
+usage are held against the recording. Exit 1 when one differs.
 """
 
 import argparse

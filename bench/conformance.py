@@ -104,7 +104,7 @@ def replayed(running: Gateway, recording: Recording, caller: CallerKind, directo
     (directory / f"{recording.number}.{caller.name}.{'sse' if recording.is_stream else 'json'}").write_bytes(body)
     if recording.status != 200:
         told = json.loads(body)["error"]
-        kept = status == recording.status or told["metadata"]["upstream_status"] == recording.status
+        kept = status == recording.status or told.get("metadata", {}).get("upstream_status") == recording.status
         return "" if kept else f"the error became {status}: {told}"
     if status != 200:
         return f"status {status}: {body[:300]!r}"

@@ -56,6 +56,7 @@ UPSTREAM_FIELDS = (
     Setting("prefix", "", "put before the ids of discovered models, instead of its name"),
     Setting("free", False, "its models cost nothing, whatever anybody says"),
     Setting("reports_cost", False, "its usage.cost is what it charged, in USD, and is booked as it is"),
+    Setting("region", "", "of AWS: its requests are signed with an api_key that is ACCESS:SECRET or ACCESS:SECRET:TOKEN"),
     Setting("cap_field", "max_tokens", "in which field it takes how long an answer may be, or max_completion_tokens"),
     Setting("connect_s", 5.0, "seconds a connection may take"),
     Setting("write_s", 30.0, "seconds it may take to accept a request"),

@@ -100,7 +100,7 @@ def _upstream(row: Row, environment: Mapping[str, str]) -> UpstreamSettings:
         raise row.wrong("discover", "true where no models are declared")
     return UpstreamSettings(
         name, dialect, origin, path, _secret(row, environment), models, _patience(row), row.text("prefix"),
-        row.flag("reports_cost"), row.place("name"), listing, discovers, row.flag("free"), cap_field,
+        row.flag("reports_cost"), row.place("name"), listing, discovers, row.flag("free"), cap_field, row.text("region"),
     )  # fmt: skip
 
 

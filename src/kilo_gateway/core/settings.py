@@ -68,6 +68,7 @@ class UpstreamSettings:
     discovers: bool = False
     is_free: bool = False
     cap_field: str = "max_tokens"
+    region: str = ""
 
     @property
     def base_url(self) -> str:

@@ -21,7 +21,7 @@ class Splitter:
         found: list[tuple[bytes, bytes]] = []
         at = 0
         while (end := _END(data, at)) is not None:
-            event = _event(data[at : end.start()])
+            event = event_of(data[at : end.start()])
             if event is not None:
                 found.append(event)
             at = end.end()
@@ -32,12 +32,12 @@ class Splitter:
 
     def rest(self) -> list[tuple[bytes, bytes]]:
         """At the end of the stream the blank line after the last event may be missing."""
-        event, self._kept = _event(self._kept), b""
+        event, self._kept = event_of(self._kept), b""
         return [] if event is None else [event]
 
 
-def _event(text: bytes) -> tuple[bytes, bytes] | None:
-    """Mostly one line, or two: a name and data."""
+def event_of(text: bytes) -> tuple[bytes, bytes] | None:
+    """Name and data of one event, without its blank line; None for a comment. Mostly it is one line, or two."""
     name = b""
     if text.startswith(b"event:") and b"\n" in text:
         line, _, text = text.partition(b"\n")

@@ -32,7 +32,7 @@ MAX_ANSWER_BYTES = 64 * 1024 * 1024
 _SILENT = (Begun, Told, Finished)
 
 
-class _Accounts:
+class Accounts:
     """What an answer used, as far as it is told, and what it said, to estimate the rest."""
 
     def __init__(self, call: Call, endpoint: Endpoint) -> None:
@@ -41,6 +41,7 @@ class _Accounts:
         self.begun = Begun()
         self.finished: Finished | None = None
         self.has_said = False
+        self.estimate = 0  # tokens, by who sees more than is noted here
         self._usage: Usage | None = None
         self._said = 0  # bytes, about
 
@@ -62,7 +63,7 @@ class _Accounts:
         self.has_said = self.has_said or not isinstance(event, _SILENT)
 
     def estimated_output_tokens(self) -> int:
-        return -(-self._said // 4)
+        return max(self.estimate, -(-self._said // 4))
 
     def used(self) -> Usage:
         usage = self._usage
@@ -92,7 +93,7 @@ class TranslatedBody:
         self._endpoint = endpoint
         self._caller = caller
         self._upstream = upstream
-        self._accounts = _Accounts(call, endpoint)
+        self._accounts = Accounts(call, endpoint)
         self._parts: list[bytes] = []
         self._size = 0
         self.cost: Nanos | None = None
@@ -110,7 +111,7 @@ class TranslatedBody:
         events = self._upstream.read_answer(b"".join(self._parts), self._endpoint)
         for event in events:
             if isinstance(event, Failed):
-                raise _failed(event, self._endpoint)
+                raise failed(event, self._endpoint)
             self._accounts.note(event)
         self._accounts.check_end()
         self.upstream_id = self._accounts.begun.id
@@ -136,7 +137,7 @@ class TranslatedStream:
         self._caller = caller
         self._splitter = upstream.splitter()
         self._reader = upstream.reader(endpoint)
-        self._accounts = _Accounts(call, endpoint)
+        self._accounts = Accounts(call, endpoint)
         self._writer: StreamWriter | None = None
         self._waiting: list[Event] = []  # until something is said
         self._has_ended = False
@@ -180,7 +181,7 @@ class TranslatedStream:
         for name, data in events:
             for event in self._reader.read(name, data):
                 if isinstance(event, Failed):
-                    error = _failed(event, self._endpoint)
+                    error = failed(event, self._endpoint)
                     error.before = b"".join(out)
                     raise error
                 self._accounts.note(event)
@@ -196,7 +197,7 @@ class TranslatedStream:
         return self._writer
 
 
-def _failed(event: Failed, endpoint: Endpoint) -> UpstreamRefused:
+def failed(event: Failed, endpoint: Endpoint) -> UpstreamRefused:
     """An error inside an answer whose status was 200."""
     status = event.status if event.status is not None and 400 <= event.status < 600 else 500
     refused = told_by(endpoint, status, Problem(event.message, event.code))

@@ -1,0 +1,194 @@
+"""Answers on their way back to a caller who speaks the upstream's dialect, where its events have names: Messages, Responses.
+
+Every event passes byte for byte but the one that tells usage last, which gets its cost. Only events with a mark in them
+are looked into: those are few, and the rest are text. (Chat completions, which have no names, have relay.py.)
+"""
+
+import re
+
+import msgspec
+from msgspec import Raw, Struct
+
+from kilo_gateway.core.errors import BadAnswer, Truncated, UpstreamError
+from kilo_gateway.core.money import Nanos, usd_text
+from kilo_gateway.core.pipeline import cost_of
+from kilo_gateway.core.price import Usage
+from kilo_gateway.core.types import Call, Endpoint
+from kilo_gateway.dialects import sse
+from kilo_gateway.dialects.hub.answered import Event, Failed
+from kilo_gateway.dialects.sides import UpstreamSide
+from kilo_gateway.dialects.translated import MAX_ANSWER_BYTES, Accounts, failed
+
+_EVENTS = re.compile(rb".*?(?:\n\r?\n|\Z)", re.DOTALL).findall
+_FRAME_BYTES = 100  # of an event, about, that are not text
+_decode = msgspec.json.Decoder(dict[str, Raw]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class Relay(Struct, frozen=True):
+    """How a dialect is relayed. `marks`: one is in every event that matters; `lasts`: names of the one with the last usage;
+
+    `within`: the member of that event in which usage stands; `cap_field`: of a request.
+    """
+
+    marks: tuple[bytes, ...]
+    lasts: frozenset[bytes]
+    within: str
+    cap_field: str
+
+
+def splice(call: Call, endpoint: Endpoint, relay: Relay, output_cap: int | None) -> bytes:
+    """The caller's own body with the upstream's model name."""
+    fields = call.fields
+    fields["model"] = Raw(endpoint.model_json)
+    if output_cap is not None:
+        fields = {**fields, relay.cap_field: Raw(b"%d" % output_cap)}
+    return _encode(fields)
+
+
+class NamedBody:
+    """One JSON answer, kept until whole."""
+
+    is_done = False
+
+    def __init__(self, call: Call, endpoint: Endpoint, upstream: UpstreamSide) -> None:
+        self._call = call
+        self._endpoint = endpoint
+        self._upstream = upstream
+        self._accounts = Accounts(call, endpoint)
+        self._parts: list[bytes] = []
+        self._size = 0
+        self.cost: Nanos | None = None
+        self.upstream_id = ""
+
+    def feed(self, data: bytes) -> bytes:
+        self._parts.append(data)
+        self._size += len(data)
+        if self._size > MAX_ANSWER_BYTES:
+            self._parts.clear()
+            raise BadAnswer(f"{self._endpoint.provider}'s answer has more than {MAX_ANSWER_BYTES} bytes.")
+        return b""
+
+    def finish(self) -> bytes:
+        body = b"".join(self._parts)
+        for event in self._upstream.read_answer(body, self._endpoint):
+            if isinstance(event, Failed):
+                raise failed(event, self._endpoint)
+            self._accounts.note(event)
+        self.upstream_id = self._accounts.begun.id
+        usage = self.used()
+        self.cost = cost_of(usage, self._endpoint, self._call.at_ms)
+        return _stamped(_decode(body), usage, self.cost, self._endpoint)
+
+    def held(self) -> bytes:
+        return b""
+
+    def used(self) -> Usage:
+        return self._accounts.used()
+
+    def estimated_output_tokens(self) -> int:
+        return self._accounts.estimated_output_tokens()
+
+
+class NamedStream:
+    def __init__(self, call: Call, endpoint: Endpoint, upstream: UpstreamSide, relay: Relay) -> None:
+        self._call = call
+        self._endpoint = endpoint
+        self._relay = relay
+        self._reader = upstream.reader(endpoint)
+        self._accounts = Accounts(call, endpoint)
+        self._partial = b""
+        self._passed = self._events = 0
+        self.cost: Nanos | None = None
+        self.upstream_id = ""
+
+    @property
+    def is_done(self) -> bool:
+        return self._reader.is_done
+
+    def feed(self, data: bytes) -> bytes:
+        if self._partial:
+            data = self._partial + data
+        end = max(data.rfind(b"\n\n") + 2, data.rfind(b"\n\r\n") + 3)
+        if end < 3:  # neither was found
+            end = 0
+        self._partial = data[end:]
+        if len(self._partial) > sse.MAX_EVENT_BYTES:
+            raise BadAnswer(f"{self._endpoint.provider} sent an event without end.")
+        return self._pass(data[:end]) if end else b""
+
+    def finish(self) -> bytes:
+        out = b""
+        if self._partial.strip():
+            out, self._partial = self._pass(self._partial.rstrip(b"\r\n") + b"\n\n"), b""
+        if not self._reader.is_done:
+            error = Truncated(f"{self._endpoint.provider}'s stream stopped before its end.")
+            error.before = out
+            raise error
+        if self.cost is None:
+            self.cost = cost_of(self.used(), self._endpoint, self._call.at_ms)
+        return out
+
+    def held(self) -> bytes:
+        return b""
+
+    def used(self) -> Usage:
+        return self._accounts.used()
+
+    def estimated_output_tokens(self) -> int:
+        return max(self._events, (self._passed - self._events * _FRAME_BYTES) // 4)
+
+    def _pass(self, data: bytes) -> bytes:
+        if not any(mark in data for mark in self._relay.marks):
+            self._passed += len(data)
+            self._events += data.count(b"\ndata:") or 1
+            self._accounts.estimate = self.estimated_output_tokens()
+            return data
+        out: list[bytes] = []
+        for raw in _EVENTS(data):
+            if not any(mark in raw for mark in self._relay.marks):
+                out.append(raw)
+                continue
+            try:
+                out.append(self._look_into(raw))
+            except UpstreamError as error:
+                error.before = b"".join(out)
+                raise
+        return b"".join(out)
+
+    def _look_into(self, raw: bytes) -> bytes:
+        found = sse.event_of(raw.strip(b"\r\n"))
+        if found is None:
+            return raw
+        name, data = found
+        for event in self._reader.read(name, data):
+            self._note(event)
+        if name not in self._relay.lasts:
+            return raw
+        usage = self.used()
+        self.cost = cost_of(usage, self._endpoint, self._call.at_ms)
+        fields = _decode(data)
+        if self._relay.within:
+            whole = _stamped(_decode(fields[self._relay.within]), usage, self.cost, self._endpoint)
+            fields[self._relay.within] = Raw(whole)
+            stamped = _encode(fields)
+        else:
+            stamped = _stamped(fields, usage, self.cost, self._endpoint)
+        return b"event: %b\ndata: %b\n\n" % (name, stamped)
+
+    def _note(self, event: Event) -> None:
+        if isinstance(event, Failed):
+            raise failed(event, self._endpoint)
+        self._accounts.note(event)
+        self.upstream_id = self._accounts.begun.id
+
+
+def _stamped(fields: dict[str, Raw], usage: Usage, cost: Nanos | None, endpoint: Endpoint) -> bytes:
+    """With the catalogue's model id, the provider, and the usage with its cost."""
+    fields["model"], fields["provider"] = Raw(endpoint.model_id_json), Raw(endpoint.label_json)
+    told = _decode(fields["usage"]) if bytes(fields.get("usage", b"null")) != b"null" else {}
+    told["cost"] = Raw(b"null" if cost is None else usd_text(cost).encode())
+    if usage.is_estimated:
+        told["estimated"] = Raw(b"true")
+    fields["usage"] = Raw(_encode(told))
+    return _encode(fields)

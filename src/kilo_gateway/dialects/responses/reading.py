@@ -117,13 +117,13 @@ class Reader:
             event = _event.decode(data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             return self._strange(name, data, error)
-        kind = event.type
+        kind = event.type or name.decode("latin-1")
         if kind == "response.output_text.delta":
             return self._text(event)
         known = self._kinds.get(kind)
         if known is not None:
             return known(event)
-        if kind in ("error", "response.error") or (not kind and bytes(event.error) != b"null"):
+        if kind in answers.ERRORS or (not kind and bytes(event.error) != b"null"):
             return self._failed(error_of(data))
         return []
 
@@ -137,7 +137,7 @@ class Reader:
                 kind = _kind.decode(data).type
             except msgspec.MsgspecError:
                 kind = ""
-            if kind in ("error", "response.error"):
+            if kind in answers.ERRORS:
                 return self._failed(error_of(data))
             if kind and kind not in self._kinds and kind != "response.output_text.delta":
                 return []

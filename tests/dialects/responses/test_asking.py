@@ -1,6 +1,7 @@
 """What callers ask, as the hub has it."""
 
 import json
+from typing import Any
 
 import msgspec
 import pytest
@@ -41,7 +42,7 @@ def read(**members: object) -> Request:
     return read_request(fields(**members))
 
 
-def said(*items: dict[str, object]) -> tuple[Message, ...]:
+def said(*items: dict[str, Any]) -> tuple[Message, ...]:
     return read(input=list(items)).messages
 
 
@@ -100,7 +101,7 @@ def test_what_has_no_place_is_named() -> None:
         ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input[0]"), ({"input": [{"id": "msg_1"}]}, "input[0]"),
     ],
 )  # fmt: skip
-def test_what_would_have_to_be_stored_is_refused_with_the_reason(members: dict[str, object], word: str) -> None:
+def test_what_would_have_to_be_stored_is_refused_with_the_reason(members: dict[str, Any], word: str) -> None:
     message = refused(**members)
     assert word in message and "stored" in message
 
@@ -137,7 +138,7 @@ def test_null_is_as_if_nothing_was_said(name: str) -> None:
         ({"stream": 1}, "stream must be true or false"),
     ],
 )  # fmt: skip
-def test_a_value_of_the_wrong_kind_is_named(members: dict[str, object], told: str) -> None:
+def test_a_value_of_the_wrong_kind_is_named(members: dict[str, Any], told: str) -> None:
     assert told in refused(**members)
 
 

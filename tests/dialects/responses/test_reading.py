@@ -24,10 +24,11 @@ from kilo_gateway.dialects.hub.answered import (
     ThoughtDelta,
     Told,
 )
+from kilo_gateway.dialects.hub.asked import Format
 from kilo_gateway.dialects.hub.folding import fold
 from kilo_gateway.dialects.responses.reading import Reader, read_answer, read_error
 
-FAMILY = "openai-responses-v1"
+FAMILY: Format = "openai-responses-v1"
 USAGE = {
     "input_tokens": 10, "input_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 2}, "output_tokens": 5,
     "output_tokens_details": {"reasoning_tokens": 3}, "total_tokens": 15,
@@ -321,9 +322,10 @@ def test_an_error_is_read_however_it_is_worded(body: bytes, failed: Failed) -> N
 @given(st.binary(max_size=60))
 def test_no_bytes_do_more_than_be_a_bad_answer(data: bytes) -> None:
     read_error(data, 500)
-    for read in (lambda: Reader().read(b"", data), lambda: read_answer(data)):
-        with contextlib.suppress(BadAnswer):
-            read()
+    with contextlib.suppress(BadAnswer):
+        Reader().read(b"", data)
+    with contextlib.suppress(BadAnswer):
+        read_answer(data)
 
 
 VALUES = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=4), lambda inner: st.lists(inner, max_size=2) | st.dictionaries(

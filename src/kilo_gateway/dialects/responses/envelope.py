@@ -13,6 +13,7 @@ from kilo_gateway.dialects.hub.asked import Format, Thought
 
 FAMILY: Format = "openai-responses-v1"
 MARK = "kilo:"
+OWN_ID = "rs_kilo"  # of an item whose thought has none, and is sent to nobody
 
 
 class Sealed(Struct, frozen=True, omit_defaults=True):

@@ -168,7 +168,9 @@ def _plain_thought(item: shapes.Item, text: str, summary: str) -> Thought:
     blob = item.encrypted_content or ""
     known: Format = next((each for each in _FORMATS if each == item.format), "")
     format: Format = known or (envelope.FAMILY if blob else "")
-    return Thought(text, summary, item.signature or "", blob, format, (item.id or "") if blob else "")
+    id = item.id or ""
+    is_theirs = bool(blob) and not id.startswith(envelope.OWN_ID)
+    return Thought(text, summary, item.signature or "", blob, format, id if is_theirs else "")
 
 
 def read(decoder: msgspec.json.Decoder[_T], raw: Raw, at: str, meant: str) -> _T:

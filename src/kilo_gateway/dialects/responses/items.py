@@ -22,6 +22,7 @@ class Item:
         self.id = id
         self.at = at
         self.is_closed = False
+        self.status = "incomplete"  # until it is closed
 
     def whole(self, status: str) -> Json:
         raise NotImplementedError
@@ -34,7 +35,7 @@ class Item:
         return [("response.output_item.added", {"output_index": self.at, "item": self.whole("in_progress")})]
 
     def close(self, status: str) -> list[Said]:
-        self.is_closed = True
+        self.is_closed, self.status = True, status
         ends = self._ends(status)
         return [*ends, ("response.output_item.done", {"output_index": self.at, "item": self.whole(status)})]
 

@@ -23,6 +23,7 @@ from kilo_gateway.dialects.hub.answered import (
     ThoughtDelta,
 )
 from kilo_gateway.dialects.hub.asked import Text, Thought
+from kilo_gateway.dialects.responses import envelope
 from kilo_gateway.dialects.responses.items import (
     Call,
     Drawing,
@@ -41,7 +42,8 @@ PING = b": KILO PROCESSING\n\n"
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 _FAILED = {"code": "server_error", "message": "The upstream ended its answer with an error."}
 _PREFIXES = {
-    "message": "msg", "reasoning": "rs", "function_call": "fc", "custom_tool_call": "ctc", "image_generation_call": "ig",
+    "message": "msg", "reasoning": envelope.OWN_ID, "function_call": "fc", "custom_tool_call": "ctc",
+    "image_generation_call": "ig",
 }  # fmt: skip
 _plain = re.compile(r"[^A-Za-z0-9]+").sub
 _encode = msgspec.json.Encoder().encode
@@ -87,7 +89,7 @@ class Writer:
 
     def fail(self, error: GatewayError) -> bytes:
         """The end of a stream that broke off: its number is the next one, and what was said stands in it."""
-        output = [item.whole("completed" if item.is_closed else "incomplete") for item in self._items]
+        output = [item.whole(item.status) for item in self._items]
         response = _response(self._head, "failed", output) | {"error": _failure(error)}
         return self._event(("response.failed", {"response": response}))
 
@@ -102,13 +104,11 @@ class Writer:
             reason = None  # a refusal is an answer
         status = "failed" if finished.reason == "error" else "incomplete" if reason else "completed"
         last = "incomplete" if status != "completed" else "completed"
-        closed = self._close_all("completed", last)
+        closed = self._close_all(last)
         for cited in self._cited:
             if self._message is not None:
                 self._message.cite(cited)
-        is_last = {len(self._items) - 1: last}
-        output = [item.whole(is_last.get(item.at, "completed")) for item in self._items]
-        response = _response(self._head, status, output)
+        response = _response(self._head, status, [item.whole(item.status) for item in self._items])
         response["incomplete_details"] = {"reason": reason} if reason else None
         response["usage"] = usage_members(usage, cost_usd)
         if status == "failed":
@@ -212,8 +212,9 @@ class Writer:
     def _call(self, event: CallBegun) -> bytes:
         out = self._close_thoughts() + self._close_message()
         if event.signature:
+            has_open = any(not item.is_closed for item in self._calls.values())
             opened, signed = self._open(lambda id, at: SignedCall(id, at, event.id, event.signature), "reasoning")
-            out += opened + self._events(signed.close("completed"))
+            out += opened if has_open else opened + self._events(signed.close("completed"))
         kind = FreeformCall if event.name in self._head.freeform else Call
         opened, call = self._open(lambda id, at: kind(id, at, event.id, event.name), kind.kind)
         self._calls[event.index] = call
@@ -256,12 +257,13 @@ class Writer:
             return b""
         return self._close_all()
 
-    def _close_all(self, status: str = "completed", last: str = "completed") -> bytes:
+    def _close_all(self, last: str = "completed") -> bytes:
+        """`last`: the status of the last item."""
         self._text = None
         out: list[bytes] = []
         for item in self._items:
             if not item.is_closed:
-                out.append(self._events(item.close(last if item is self._items[-1] else status)))
+                out.append(self._events(item.close(last if item is self._items[-1] else "completed")))
         return b"".join(out)
 
 

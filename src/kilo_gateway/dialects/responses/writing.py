@@ -54,9 +54,11 @@ class Writer:
 
     def __init__(self, head: AnswerHead) -> None:
         self._head = head
-        self._suffix = _plain("", head.id)
+        self._suffix = _plain("", head.id)[-48:]
         self._number = 0  # of the next event
         self._items: list[Item] = []
+        self._open_items: list[Item] = []  # and perhaps some that are closed
+        self._ids: set[str] = set()
         self._message: Message | None = None  # the last one
         self._thoughts: dict[int, Reasoning] = {}
         self._calls: dict[int, Call] = {}
@@ -84,8 +86,7 @@ class Writer:
     def end(self, usage: Usage, cost_usd: float | None) -> bytes:
         out = b"" if self._number else self._begin()
         closed, response = self._ended(usage, cost_usd)
-        kind = "completed" if response["status"] == "completed" else response["status"]
-        return out + closed + self._event((f"response.{kind}", {"response": response}))
+        return out + closed + self._event((f"response.{response['status']}", {"response": response}))
 
     def fail(self, error: GatewayError) -> bytes:
         """The end of a stream that broke off: its number is the next one, and what was said stands in it."""
@@ -167,8 +168,7 @@ class Writer:
             if not (event.text or event.summary or event.signature or event.encrypted):
                 return b""
             out = self._close_all()
-            known = {each.id for each in self._items}
-            id = event.id if event.id.startswith("rs_") and event.id not in known else ""
+            id = event.id if event.id.startswith("rs_") and event.id not in self._ids else ""
             opened, item = self._open(Reasoning, "reasoning", id)
             self._thoughts[event.index] = item
             out += opened
@@ -212,7 +212,7 @@ class Writer:
     def _call(self, event: CallBegun) -> bytes:
         out = self._close_thoughts() + self._close_message()
         if event.signature:
-            has_open = any(not item.is_closed for item in self._calls.values())
+            has_open = any(not item.is_closed for item in self._open_items)
             opened, signed = self._open(lambda id, at: SignedCall(id, at, event.id, event.signature), "reasoning")
             out += opened if has_open else opened + self._events(signed.close("completed"))
         kind = FreeformCall if event.name in self._head.freeform else Call
@@ -244,11 +244,14 @@ class Writer:
         at = len(self._items)
         item = make(id or f"{_PREFIXES[kind]}_{self._suffix}_{at}", at)
         self._items.append(item)
+        self._open_items.append(item)
+        self._ids.add(item.id)
         self._text = None
         return self._events(item.open()), item
 
     def _close_thoughts(self) -> bytes:
-        return b"".join([self._events(item.close("completed")) for item in self._thoughts.values() if not item.is_closed])
+        thoughts = [item for item in self._open_items if isinstance(item, Reasoning) and not item.is_closed]
+        return b"".join([self._events(item.close("completed")) for item in thoughts])
 
     def _close_message(self) -> bytes:
         """And the calls before it, so that items end in their order."""
@@ -260,11 +263,9 @@ class Writer:
     def _close_all(self, last: str = "completed") -> bytes:
         """`last`: the status of the last item."""
         self._text = None
-        out: list[bytes] = []
-        for item in self._items:
-            if not item.is_closed:
-                out.append(self._events(item.close(last if item is self._items[-1] else "completed")))
-        return b"".join(out)
+        items = [item for item in self._open_items if not item.is_closed]
+        self._open_items = []
+        return b"".join([self._events(item.close(last if item is self._items[-1] else "completed")) for item in items])
 
 
 def write_answer(answer: Answer, head: AnswerHead, usage: Usage, cost_usd: float | None) -> bytes:

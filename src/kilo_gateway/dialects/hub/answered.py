@@ -132,12 +132,16 @@ class StreamReader(Protocol):
 
 
 class AnswerHead(Struct, frozen=True):
-    """What stands at the top of an answer to a caller. `id`: the upstream's, else the generation's."""
+    """What stands at the top of an answer to a caller. `id`: the upstream's, else the generation's. `freeform`: names of the
+
+    tools whose calls he takes as plain text.
+    """
 
     id: str
     created: int
     model: str  # the catalogue's id
     provider: str
+    freeform: frozenset[str] = frozenset()
 
 
 class StreamWriter(Protocol):

@@ -95,13 +95,17 @@ class Message(Struct, frozen=True):
 
 
 class Tool(Struct, frozen=True):
-    """A function of the caller's. `schema`: JSON Schema of its arguments; None: none."""
+    """A function of the caller's. `schema`: JSON Schema of its arguments; None: none. `is_freeform`: he takes plain text,
+
+    which is its one argument, `input`.
+    """
 
     name: str
     description: str | None = None
     schema: Raw | None = None
     is_strict: bool | None = None
     cache: Cache | None = None
+    is_freeform: bool = False
 
 
 class ToolChoice(Struct, frozen=True):

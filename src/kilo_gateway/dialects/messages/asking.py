@@ -10,6 +10,7 @@ from kilo_gateway.dialects.hub.asked import Message, Request, Tool, ToolChoice
 from kilo_gateway.dialects.messages import shapes
 from kilo_gateway.dialects.messages.fields import Fields
 from kilo_gateway.dialects.messages.output import read_output
+from kilo_gateway.dialects.messages.ready_made import ready_made
 from kilo_gateway.dialects.messages.sending import write_request
 from kilo_gateway.dialects.messages.thinking import read_thinking
 from kilo_gateway.dialects.messages.turns import Turns, mark
@@ -88,7 +89,11 @@ def _functions(tools: list[shapes.Tool], lost: dict[str, None]) -> Iterator[Tool
     """The caller's own. Names of what is lost begin with `tools` only where the provider would execute something."""
     for at, tool in enumerate(tools):
         if tool.type not in (None, "custom"):
-            lost[f"tools[type={tool.type[:60]}]"] = None
+            known = ready_made(tool.type, tool.name, mark(tool.cache_control))
+            if known is None:
+                lost[f"tools[type={tool.type[:60]}]"] = None
+            else:
+                yield known
             continue
         if not tool.name:
             raise BadRequest(f"tools[{at}].name is missing; it is a text.")

@@ -63,7 +63,7 @@ class _Sending:
 
     def _tool(self, tool: Tool) -> Json:
         made: Json = {"name": tool.name}
-        if tool.description:
+        if tool.description is not None:
             made["description"] = tool.description
         made["input_schema"] = _schema(tool.schema)
         if tool.is_strict:

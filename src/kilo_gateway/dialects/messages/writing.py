@@ -212,13 +212,17 @@ def _content(answer: Answer) -> Iterator[Json]:
             case Thought():
                 yield from answered.thoughts(block)
             case ToolCall():
-                arguments = Raw(block.arguments.encode()) if _is_whole([block.arguments]) else {}
-                yield answered.tool_use(block.id, block.name, block.signature, arguments)
+                yield answered.tool_use(block.id, block.name, block.signature, _input(block.arguments))
             case Drawn(url):
                 yield {"type": "text", "text": answered.picture(url)}
     yield from texts.rest()
     if answer.spoken is not None and answer.spoken.transcript:
         yield {"type": "text", "text": answer.spoken.transcript}
+
+
+def _input(arguments: str) -> object:
+    """It has to be an object; what is none is put into one."""
+    return Raw(arguments.encode()) if _is_whole([arguments]) else {"arguments": arguments} if arguments.strip() else {}
 
 
 def write_count(tokens: int) -> bytes:

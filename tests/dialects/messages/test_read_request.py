@@ -12,6 +12,7 @@ from kilo_gateway.core.errors import BadRequest
 from kilo_gateway.dialects.hub.asked import (
     Cache,
     File,
+    Format,
     Image,
     Message,
     Output,
@@ -27,7 +28,7 @@ from kilo_gateway.dialects.hub.asked import (
 from kilo_gateway.dialects.messages.asking import read_request
 
 HELLO = {"role": "user", "content": "hello"}
-OWN = "anthropic-claude-v1"
+OWN: Format = "anthropic-claude-v1"
 
 
 def _read(**members: Any) -> Request:

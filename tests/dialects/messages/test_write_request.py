@@ -39,8 +39,8 @@ LOOK = Tool("look", "looks", SCHEMA)
 
 
 def _written(target: Target = OLD, **members: Any) -> tuple[dict[str, Any], Written]:
-    members = {"messages": (HELLO,), "max_tokens": 8000} | members
-    written = write_request(Request(model="caller/name", **members), target)
+    asked: dict[str, Any] = {"messages": (HELLO,), "max_tokens": 8000} | members
+    written = write_request(Request(model="caller/name", **asked), target)
     return json.loads(written.body), written
 
 

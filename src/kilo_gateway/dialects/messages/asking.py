@@ -18,10 +18,8 @@ from kilo_gateway.dialects.messages.turns import Turns, mark
 __all__ = ["read_request", "write_request"]
 
 _messages: msgspec.json.Decoder[list[shapes.Message]] = msgspec.json.Decoder(list[shapes.Message])
-_message: msgspec.json.Decoder[shapes.Message] = msgspec.json.Decoder(shapes.Message)
 _system: msgspec.json.Decoder[str | list[shapes.Block] | None] = msgspec.json.Decoder(str | list[shapes.Block] | None)
 _tools = msgspec.json.Decoder(list[shapes.Tool] | None)
-_tool = msgspec.json.Decoder(shapes.Tool)
 _choice = msgspec.json.Decoder(shapes.Choice | None)
 _thinking = msgspec.json.Decoder(shapes.Thinking | None)
 _config = msgspec.json.Decoder(shapes.OutputConfig | None)
@@ -50,7 +48,7 @@ def read_request(fields: Mapping[str, Raw]) -> Request:
     read, turns = Fields(fields), Turns()
     lost = turns.lost
     choice = read("tool_choice", _choice)
-    tools = tuple(_functions(read("tools", _tools, _tool) or [], lost))
+    tools = tuple(_functions(read("tools", _tools) or [], lost))
     config = read("output_config", _config)
     if config is not None and shapes.is_said(config.task_budget):
         lost["output_config.task_budget"] = None
@@ -69,7 +67,7 @@ def read_request(fields: Mapping[str, Raw]) -> Request:
 
 
 def _conversation(read: Fields, turns: Turns) -> tuple[Message, ...]:
-    found = read("messages", _messages, _message)
+    found = read("messages", _messages)
     if not found:
         raise BadRequest("The field 'messages' is missing or empty; it is a list of messages.")
     system = read("system", _system)

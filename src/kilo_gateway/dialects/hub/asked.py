@@ -30,12 +30,13 @@ class Image(Struct, frozen=True):
 
 
 class File(Struct, frozen=True):
-    """A document. `url`: https, or data: with base64; or `id`: of a file the provider keeps."""
+    """A document. `url`: https, or data: with base64; or `id`: of a file the provider keeps, which may be an image."""
 
     url: str = ""
     id: str = ""
     name: str = ""
     cache: Cache | None = None
+    is_image: bool = False
 
 
 class Audio(Struct, frozen=True):

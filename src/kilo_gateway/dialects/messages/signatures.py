@@ -1,0 +1,41 @@
+"""Thoughts of other providers inside blocks that clients bring back unread.
+
+Claude's own signatures go as they are. Another's is put as `<format>:<what>:<length of the id>:<id><value>`; base64,
+which Claude's are, has no colon.
+"""
+
+import re
+from typing import get_args
+
+from kilo_gateway.dialects.hub.asked import Format, Thought
+
+OWN: Format = "anthropic-claude-v1"
+_FORMATS: tuple[Format, ...] = get_args(Format)
+_sealed = re.compile(r"([a-z0-9-]+):(signature|encrypted):(\d{1,3}):(.*)", re.DOTALL).fullmatch
+
+
+def seal(thought: Thought) -> str:
+    """What proves a thought, in one text; empty: nothing does."""
+    if thought.format == OWN:
+        return thought.signature or thought.encrypted
+    value = thought.encrypted or thought.signature
+    if not value:
+        return ""
+    what = "encrypted" if thought.encrypted else "signature"
+    id = thought.id if len(thought.id) < 1000 else ""
+    return f"{thought.format or 'unknown'}:{what}:{len(id)}:{id}{value}"
+
+
+def unseal(text: str, *, is_redacted: bool = False) -> Thought:
+    """The thought without its text. `is_redacted`: it stood where Claude puts what is encrypted."""
+    if not text:
+        return Thought()
+    found = _sealed(text) if ":" in text else None
+    format = next((known for known in _FORMATS if known == found[1]), None) if found else None
+    if found is None or format is None:
+        return Thought(encrypted=text, format=OWN) if is_redacted else Thought(signature=text, format=OWN)
+    length = int(found[3])
+    id, value = found[4][:length], found[4][length:]
+    if found[2] == "encrypted":
+        return Thought(encrypted=value, format=format, id=id)
+    return Thought(signature=value, format=format, id=id)

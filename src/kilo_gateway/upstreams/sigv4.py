@@ -41,7 +41,8 @@ def signed(
     added = {"x-amz-date": time}
     if credentials.session_token:
         added["x-amz-security-token"] = credentials.session_token
-    lines = {name.lower(): value for name, value in headers.items() if name.lower() not in _UNSIGNED} | added | {"host": host}
+    lines = {name.lower(): value for name, value in headers.items() if name.lower() not in _UNSIGNED}
+    lines |= added | {"host": host}
     names = ";".join(sorted(lines))
     canonical = "\n".join([
         method, quote(_without_dots(path), safe="/-_.~"), "",

@@ -17,6 +17,7 @@ OUTPUT_PREFIX = "kilo_answer_as_"
 
 _UNFIT = re.compile(r"[^a-zA-Z0-9_-]")
 _MAX_NAME = 64
+_OBJECT = b'"object"'
 _EMPTY = Raw(b'{"type":"object","properties":{}}')
 _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
 _encode = msgspec.json.Encoder().encode
@@ -98,7 +99,7 @@ def _output(output: Output | None, notes: Notes) -> tuple[str, Tool | None]:
     if output is None:
         return "", None
     members = _members(output.schema)
-    if members is not None and members.get("type", b'"object"') == b'"object"':
+    if members is not None and bytes(members.get("type", _OBJECT)) == _OBJECT:
         name = OUTPUT_PREFIX + _UNFIT.sub("_", output.name or "json")
         description = output.description or "Gives the answer. It is the one way to answer."
         return "", Tool(name[:_MAX_NAME], description, output.schema)

@@ -189,7 +189,7 @@ def test_videos_and_sounds_are_bytes() -> None:
 def test_a_result_may_show_an_image_and_a_file() -> None:
     result = ToolResult("a", (Text("Here"), Image(f"data:image/png;base64,{DOT}"), File(url=f"data:application/pdf;base64,{DOT}", name="p")))
     body, _ = asked(HELLO, Message("assistant", (ToolCall("a", "look", "{}"),)), Message("tool", (result,)), tools=TOOLS)
-    assert [list(each)[0] for each in body["messages"][2]["content"][0]["toolResult"]["content"]] == ["text", "image", "document"]
+    assert [next(iter(each)) for each in body["messages"][2]["content"][0]["toolResult"]["content"]] == ["text", "image", "document"]
 
 
 # ---------------------------------------------------------------- reasoning, replayed
@@ -337,10 +337,10 @@ def test_the_whole_prompt_is_marked_at_its_end_once() -> None:
 
 def test_no_more_than_four_marks_are_sent_and_a_file_is_not_marked_right_behind() -> None:
     body, written = asked(Message("user", tuple(Text(str(n), Cache()) for n in range(6))))
-    assert [list(each)[0] for each in body["messages"][0]["content"]] == ["text"] * 3 + ["cachePoint", "text"] * 3 + ["cachePoint"]
+    assert [next(iter(each)) for each in body["messages"][0]["content"]] == ["text"] * 3 + ["cachePoint", "text"] * 3 + ["cachePoint"]
     assert written.changed == ("cache_control: the last 4 of more",)
     shown = blocks(Text("See"), File(url=f"data:application/pdf;base64,{DOT}", cache=Cache()))
-    assert [list(each)[0] for each in shown] == ["text", "document", "text", "cachePoint"]
+    assert [next(iter(each)) for each in shown] == ["text", "document", "text", "cachePoint"]
     assert blocks(Text(" ", Cache())) == [{"text": "."}]
 
 

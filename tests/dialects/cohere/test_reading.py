@@ -10,7 +10,18 @@ from hypothesis import strategies as st
 from kilo_gateway.core.errors import BadAnswer
 from kilo_gateway.core.price import Usage
 from kilo_gateway.dialects.cohere.reading import Reader, read_answer, read_error
-from kilo_gateway.dialects.hub.answered import Begun, CallBegun, CallDelta, Cited, Event, Failed, Finished, TextDelta, ThoughtDelta, Told
+from kilo_gateway.dialects.hub.answered import (
+    Begun,
+    CallBegun,
+    CallDelta,
+    Cited,
+    Event,
+    Failed,
+    Finished,
+    TextDelta,
+    ThoughtDelta,
+    Told,
+)
 from kilo_gateway.dialects.hub.folding import fold
 
 Json = dict[str, Any]

@@ -1,0 +1,1 @@
+"""Cohere's chat, version 2, for upstreams: https://docs.cohere.com/reference/chat"""

@@ -19,6 +19,7 @@ from kilo_gateway.core.settings import Settings
 from kilo_gateway.core.types import Origin
 from kilo_gateway.dialects import openai_chat
 from kilo_gateway.dialects.bridge import Bridge
+from kilo_gateway.dialects.table import MESSAGES_CALLER, RESPONSES_CALLER
 from kilo_gateway.http.deadlines import Deadlines
 from kilo_gateway.http.dialer import GuardedDialer, Proxy
 from kilo_gateway.http.gateway import Gateway, Report
@@ -29,6 +30,7 @@ from kilo_gateway.ledger.journal import Journal
 from kilo_gateway.ledger.leases import MeteredLeases
 from kilo_gateway.ledger.limits import Limits
 from kilo_gateway.routing.preference import Preference
+from kilo_gateway.upstreams.signing import sign
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,11 @@ class WorkerParts:
 
 def routes() -> dict[bytes, CallerDialect]:
     """Inference: every path and the dialect spoken there. All of them go through Pipeline.enter, which asks for a key."""
-    return under_each_prefix({openai_chat.PATH: openai_chat})
+    dialects: dict[str, CallerDialect] = {
+        openai_chat.PATH: openai_chat, "/messages": MESSAGES_CALLER, "/v1/messages": MESSAGES_CALLER,
+        "/responses": RESPONSES_CALLER,
+    }  # fmt: skip
+    return under_each_prefix(dialects)
 
 
 def build_worker(
@@ -56,7 +62,7 @@ def build_worker(
     snapshots, limits, meters, dialects = Snapshots(first), Limits(journal), Meters(), Bridge()
     pipeline = Pipeline(
         snapshots, limits, dialects, Preference(dialects), MeteredLeases(), journal, meters, time.monotonic, wall_ms,
-        GenerationIds(secrets.randbits(45)).new,
+        GenerationIds(secrets.randbits(45)).new, sign,
     )  # fmt: skip
 
     def count_and_report(event: str, **facts: object) -> None:

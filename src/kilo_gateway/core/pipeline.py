@@ -36,6 +36,7 @@ class Pipeline:
     clock: Callable[[], float]
     wall_ms: Callable[[], int]
     new_id: Callable[[int], str]
+    sign: Callable[[Endpoint, bytes, bytes, int], bytes]
 
     def enter(self, credential: bytes) -> Caller:
         """Steps 1-2, done on the request head, before any of the body is kept."""
@@ -76,6 +77,8 @@ class Pipeline:
         head = endpoint.stream_head if endpoint.stream_head and exchange.call.is_stream else endpoint.head
         if exchange.call.hops:
             head = head.replace(_HOP, b"%b%b, " % (_HOP, exchange.call.hops))
+        if endpoint.aws is not None:
+            head = self.sign(endpoint, head, body, self.wall_ms())
         return b"%b%d\r\n\r\n" % (head, len(body)), body
 
     def progress(self, exchange: Exchange) -> None:

@@ -70,6 +70,9 @@ class Translator(Protocol):
     def held(self) -> bytes:
         """What came whole and was kept back, when there will be no end to put it into."""
 
+    def failure(self, error: GatewayError) -> bytes:
+        """How a stream that has begun is ended by this error, where that depends on what was said; else nothing."""
+
     def used(self) -> Usage:
         """By now: as it was told, else estimated."""
 

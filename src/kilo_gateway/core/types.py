@@ -49,6 +49,18 @@ class Patience(Struct, frozen=True):
     idle_s: float = 60.0  # between payload events
 
 
+class Aws(Struct, frozen=True):
+    """What requests to AWS are signed with. Never shown: see upstreams/sigv4.py."""
+
+    region: str
+    access_key: str
+    secret_key: str
+    session_token: str = ""
+
+    def __repr__(self) -> str:
+        return f"Aws({self.region})"
+
+
 class Endpoint(Struct, frozen=True):
     """One place that serves a model. All that is the same for every request is rendered once, when compiled."""
 
@@ -73,6 +85,7 @@ class Endpoint(Struct, frozen=True):
     cap_field: str = "max_tokens"  # of a request: how many tokens its answer may have
     stream_head: bytes = b""  # where streams have a path of their own
     parameters: tuple[str, ...] | None = None  # what its model knows, in OpenRouter's names; None: nobody said
+    aws: Aws | None = None
 
 
 class Model(Struct, frozen=True):

@@ -11,12 +11,14 @@ from kilo_gateway.core.errors import BadAnswer, LoopDetected, UpstreamError
 from kilo_gateway.core.money import Nanos
 from kilo_gateway.core.ports import Translator
 from kilo_gateway.core.types import Call, Endpoint
-from kilo_gateway.dialects import openai_chat
+from kilo_gateway.dialects import openai_chat, relaying
 from kilo_gateway.dialects.hub.asked import Audio, File, Image, Request, Target, Video
 from kilo_gateway.dialects.openai_chat import Problem
 from kilo_gateway.dialects.relay import RelayBody, RelayStream
+from kilo_gateway.dialects.relaying import NamedBody, NamedStream
 from kilo_gateway.dialects.repair import repaired
-from kilo_gateway.dialects.table import CALLERS, UPSTREAMS
+from kilo_gateway.dialects.responses.asking import replays_foreign_thoughts
+from kilo_gateway.dialects.table import CALLERS, RELAYS, RESPONSES, UPSTREAMS
 from kilo_gateway.dialects.translated import TranslatedBody, TranslatedStream
 from kilo_gateway.dialects.troubles import told_by
 
@@ -36,11 +38,16 @@ class Bridge:
             return _NO_PICTURES.format(endpoint.cure).rstrip() if endpoint.is_local and _shows_something(call) else ""
         if endpoint.dialect not in UPSTREAMS or call.dialect not in CALLERS:
             return f"{call.dialect} requests cannot be sent to a {endpoint.dialect} upstream"
+        if _is_relayed(call, endpoint):
+            return ""
         return _obstacle(_crossing(call), endpoint)
 
     def shape(self, call: Call, endpoint: Endpoint, output_cap: int | None) -> bytes:
+        call.dropped = call.changed = ()
         if endpoint.dialect == call.dialect == openai_chat.NAME:
             return openai_chat.splice(call, endpoint, output_cap)
+        if _is_relayed(call, endpoint):
+            return relaying.splice(call, endpoint, RELAYS[call.dialect], output_cap)
         request = _crossing(call)
         if output_cap is not None:
             request = msgspec.structs.replace(request, max_tokens=output_cap)
@@ -63,6 +70,8 @@ class Bridge:
             raise BadAnswer(f"{endpoint.provider} answered a streaming request with {content_type.decode('latin-1')}.")
         if endpoint.dialect == call.dialect == openai_chat.NAME:
             return RelayStream(call, endpoint)
+        if _is_relayed(call, endpoint):
+            return NamedStream(call, endpoint, UPSTREAMS[endpoint.dialect], RELAYS[call.dialect])
         return TranslatedStream(call, endpoint, CALLERS[call.dialect], UPSTREAMS[endpoint.dialect])
 
     def refused(self, endpoint: Endpoint, status: int, body: bytes, retry_after: str) -> UpstreamError:
@@ -79,9 +88,11 @@ class Bridge:
             refused.status = status  # another gateway that met itself: the caller is told so, however many are between
         return refused
 
-    def _body(self, call: Call, endpoint: Endpoint) -> RelayBody | TranslatedBody:
+    def _body(self, call: Call, endpoint: Endpoint) -> RelayBody | NamedBody | TranslatedBody:
         if endpoint.dialect == call.dialect == openai_chat.NAME:
             return RelayBody(call, endpoint)
+        if _is_relayed(call, endpoint):
+            return NamedBody(call, endpoint, UPSTREAMS[endpoint.dialect])
         return TranslatedBody(call, endpoint, CALLERS[call.dialect], UPSTREAMS[endpoint.dialect])
 
 
@@ -90,10 +101,10 @@ class _Unstreamed:
 
     is_done = False
 
-    def __init__(self, body: RelayBody | TranslatedBody, endpoint: Endpoint) -> None:
+    def __init__(self, body: RelayBody | NamedBody | TranslatedBody, endpoint: Endpoint) -> None:
         self._body = body
         self._endpoint = endpoint
-        self.feed, self.used, self.held = body.feed, body.used, body.held
+        self.feed, self.used, self.held, self.failure = body.feed, body.used, body.held, body.failure
         self.estimated_output_tokens = body.estimated_output_tokens
         self.upstream_id = ""
         self.cost: Nanos | None = None
@@ -101,6 +112,15 @@ class _Unstreamed:
     def finish(self) -> bytes:
         self._body.finish()
         raise BadAnswer(f"{self._endpoint.provider} answered a streaming request with one JSON body.")
+
+
+def _is_relayed(call: Call, endpoint: Endpoint) -> bool:
+    """Where both speak the same, unless the request carries what only the gateway itself can read."""
+    if endpoint.dialect != call.dialect or call.dialect not in RELAYS:
+        return False
+    if call.dialect == RESPONSES and replays_foreign_thoughts(call.fields):
+        return False
+    return not (endpoint.is_demo or endpoint.is_local)
 
 
 def _crossing(call: Call) -> Request:

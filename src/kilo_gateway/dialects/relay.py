@@ -8,7 +8,7 @@ be the last, and gets cost, provider and model.
 import re
 from itertools import pairwise
 
-from kilo_gateway.core.errors import BadAnswer, Truncated, UpstreamError, UpstreamRefused
+from kilo_gateway.core.errors import BadAnswer, GatewayError, Truncated, UpstreamError, UpstreamRefused
 from kilo_gateway.core.money import Nanos
 from kilo_gateway.core.pipeline import cost_of
 from kilo_gateway.core.price import Usage
@@ -69,6 +69,9 @@ class RelayBody:
         return openai_chat.stamped(fields, usage, cost, endpoint)
 
     def held(self) -> bytes:
+        return b""
+
+    def failure(self, error: GatewayError) -> bytes:
         return b""
 
     def used(self) -> Usage:
@@ -143,6 +146,9 @@ class RelayStream:
 
     def held(self) -> bytes:
         return b"" if self.is_done or not self._has_payload else self._let_go()
+
+    def failure(self, error: GatewayError) -> bytes:
+        return b""
 
     def used(self) -> Usage:
         usage = self._usage

@@ -9,7 +9,7 @@ import re
 import msgspec
 from msgspec import Raw, Struct
 
-from kilo_gateway.core.errors import BadAnswer, Truncated, UpstreamError
+from kilo_gateway.core.errors import BadAnswer, GatewayError, Truncated, UpstreamError
 from kilo_gateway.core.money import Nanos, usd_text
 from kilo_gateway.core.pipeline import cost_of
 from kilo_gateway.core.price import Usage
@@ -83,6 +83,9 @@ class NamedBody:
     def held(self) -> bytes:
         return b""
 
+    def failure(self, error: GatewayError) -> bytes:
+        return b""
+
     def used(self) -> Usage:
         return self._accounts.used()
 
@@ -130,6 +133,9 @@ class NamedStream:
         return out
 
     def held(self) -> bytes:
+        return b""
+
+    def failure(self, error: GatewayError) -> bytes:
         return b""
 
     def used(self) -> Usage:

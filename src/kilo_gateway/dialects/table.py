@@ -1,26 +1,93 @@
 """Every dialect, by its name: what callers speak, and what upstreams do. The one file that knows them all."""
 
-from kilo_gateway.dialects import openai_chat, sse
+from collections.abc import Callable
+
+from kilo_gateway.dialects import eventstream, openai_chat, sse
+from kilo_gateway.dialects.callers import Caller
 from kilo_gateway.dialects.chat import asking as chat_asking
 from kilo_gateway.dialects.chat import reading as chat_reading
 from kilo_gateway.dialects.chat import shaping as chat_shaping
 from kilo_gateway.dialects.chat import writing as chat_writing
+from kilo_gateway.dialects.cohere import asking as cohere_asking
+from kilo_gateway.dialects.cohere import reading as cohere_reading
+from kilo_gateway.dialects.converse import asking as converse_asking
+from kilo_gateway.dialects.converse import reading as converse_reading
 from kilo_gateway.dialects.gemini import asking as gemini_asking
 from kilo_gateway.dialects.gemini import reading as gemini_reading
+from kilo_gateway.dialects.hub.answered import Event, StreamReader
+from kilo_gateway.dialects.messages import asking as messages_asking
+from kilo_gateway.dialects.messages import faults as messages_faults
+from kilo_gateway.dialects.messages import reading as messages_reading
+from kilo_gateway.dialects.messages import sending as messages_sending
+from kilo_gateway.dialects.messages import writing as messages_writing
+from kilo_gateway.dialects.relaying import Relay
+from kilo_gateway.dialects.responses import asking as responses_asking
+from kilo_gateway.dialects.responses import reading as responses_reading
+from kilo_gateway.dialects.responses import shaping as responses_shaping
+from kilo_gateway.dialects.responses import writing as responses_writing
 from kilo_gateway.dialects.sides import CallerSide, UpstreamSide
 
+CHAT, MESSAGES, RESPONSES = openai_chat.NAME, "anthropic-messages", "openai-responses"
+
 CALLERS: dict[str, CallerSide] = {
-    openai_chat.NAME: CallerSide(chat_asking.read_request, chat_writing.Writer, chat_writing.write_answer),
+    CHAT: CallerSide(chat_asking.read_request, chat_writing.Writer, chat_writing.write_answer),
+    MESSAGES: CallerSide(messages_asking.read_request, messages_writing.Writer, messages_writing.write_answer),
+    RESPONSES: CallerSide(responses_asking.read_request, responses_writing.Writer, responses_writing.write_answer),
 }
+MESSAGES_CALLER = Caller(
+    MESSAGES, messages_asking.read_request, messages_writing.error_body, messages_writing.error_events
+)  # fmt: skip
+RESPONSES_CALLER = Caller(
+    RESPONSES, responses_asking.read_request, responses_writing.error_body, responses_writing.error_events
+)  # fmt: skip
+
+# Same dialect on both sides, where events have names.
+RELAYS = {
+    MESSAGES: Relay((b"message_", b'"error"'), frozenset({b"message_delta"}), "", "max_tokens"),
+    RESPONSES: Relay(
+        (b'"response":', b'"error"'), frozenset({b"response.completed", b"response.incomplete"}), "response",
+        "max_output_tokens",
+    ),
+}
+
+
+def _plain(read: Callable[[bytes], list[Event]]) -> Callable[[bytes, object], list[Event]]:
+    return lambda body, endpoint: read(body)
+
+
+def _always(make: Callable[[], StreamReader]) -> Callable[[object], StreamReader]:
+    return lambda endpoint: make()
+
+
 UPSTREAMS: dict[str, UpstreamSide] = {
-    openai_chat.NAME: UpstreamSide(
+    CHAT: UpstreamSide(
         chat_shaping.write_request, sse.Splitter,
         lambda endpoint: chat_reading.Reader(is_cost_reported=endpoint.is_cost_reported),
         lambda body, endpoint: chat_reading.read_answer(body, is_cost_reported=endpoint.is_cost_reported),
         chat_reading.read_error, frozenset({"n", "logprobs"}),
     ),
+    RESPONSES: UpstreamSide(
+        responses_shaping.write_request, sse.Splitter,
+        lambda endpoint: responses_reading.Reader(is_cost_reported=endpoint.is_cost_reported),
+        lambda body, endpoint: responses_reading.read_answer(body, is_cost_reported=endpoint.is_cost_reported),
+        responses_reading.read_error,
+    ),
+    MESSAGES: UpstreamSide(
+        messages_sending.write_request, sse.Splitter,
+        lambda endpoint: messages_reading.Reader(is_cost_reported=endpoint.is_cost_reported),
+        lambda body, endpoint: messages_reading.read_answer(body, is_cost_reported=endpoint.is_cost_reported),
+        messages_faults.read_error,
+    ),
     "gemini": UpstreamSide(
-        gemini_asking.write_request, sse.Splitter, lambda endpoint: gemini_reading.Reader(),
-        lambda body, endpoint: gemini_reading.read_answer(body), gemini_reading.read_error,
+        gemini_asking.write_request, sse.Splitter, _always(gemini_reading.Reader), _plain(gemini_reading.read_answer),
+        gemini_reading.read_error,
+    ),
+    "bedrock-converse": UpstreamSide(
+        converse_asking.write_request, eventstream.Splitter, _always(converse_reading.Reader),
+        _plain(converse_reading.read_answer), converse_reading.read_error,
+    ),
+    "cohere": UpstreamSide(
+        cohere_asking.write_request, sse.Splitter, _always(cohere_reading.Reader), _plain(cohere_reading.read_answer),
+        cohere_reading.read_error,
     ),
 }  # fmt: skip

@@ -4,7 +4,7 @@ What is let out begins with the first event that says something: until then anot
 for the end of the upstream's stream, for usage may come after the finish.
 """
 
-from kilo_gateway.core.errors import BadAnswer, Truncated, UpstreamRefused
+from kilo_gateway.core.errors import BadAnswer, GatewayError, Truncated, UpstreamRefused
 from kilo_gateway.core.money import Nanos, usd
 from kilo_gateway.core.pipeline import cost_of
 from kilo_gateway.core.price import Usage
@@ -23,6 +23,7 @@ from kilo_gateway.dialects.hub.answered import (
     ThoughtDelta,
     Told,
 )
+from kilo_gateway.dialects.hub.asked import Request
 from kilo_gateway.dialects.hub.folding import fold
 from kilo_gateway.dialects.openai_chat import Problem
 from kilo_gateway.dialects.sides import CallerSide, UpstreamSide
@@ -75,7 +76,10 @@ class Accounts:
     def head(self) -> AnswerHead:
         begun, endpoint = self.begun, self._endpoint
         created = begun.created or self._call.at_ms // 1000
-        return AnswerHead(begun.id or self._call.id, created, endpoint.model, endpoint.provider)
+        asked = self._call.crossing
+        tools = asked.tools if isinstance(asked, Request) else ()
+        freeform = frozenset(tool.name for tool in tools if tool.is_freeform)
+        return AnswerHead(begun.id or self._call.id, created, endpoint.model, endpoint.provider, freeform)
 
     def check_end(self) -> None:
         """Raises BadAnswer for an answer that says nothing and calls that an end."""
@@ -121,6 +125,9 @@ class TranslatedBody:
         return self._caller.write_answer(fold(events), self._accounts.head(), usage, told)
 
     def held(self) -> bytes:
+        return b""
+
+    def failure(self, error: GatewayError) -> bytes:
         return b""
 
     def used(self) -> Usage:
@@ -175,6 +182,9 @@ class TranslatedStream:
 
     def estimated_output_tokens(self) -> int:
         return self._accounts.estimated_output_tokens()
+
+    def failure(self, error: GatewayError) -> bytes:
+        return b"" if self._writer is None else self._writer.fail(error)
 
     def _take(self, events: list[tuple[bytes, bytes]]) -> bytes:
         out: list[bytes] = []

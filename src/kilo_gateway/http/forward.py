@@ -387,12 +387,15 @@ class Forward:
         exchange = self._exchange
         if exchange.state is ENDED:
             return
-        upstream_id = exchange.translator.upstream_id if exchange.translator is not None else ""
+        translator = exchange.translator
+        upstream_id = translator.upstream_id if translator is not None else ""
         self._close(outcome)
         self._report("request.failed", error, outcome=outcome)
         if self._has_head:
             created = exchange.at_ms // 1000
-            events = self._dialect.error_events(error, upstream_id or exchange.id, exchange.decision.model, created)
+            events = translator.failure(error) if translator is not None and self._has_begun else b""
+            if not events:
+                events = self._dialect.error_events(error, upstream_id or exchange.id, exchange.decision.model, created)
             self._write(self._framed(events) + self._last_frame())
         else:
             id = exchange.id.encode()

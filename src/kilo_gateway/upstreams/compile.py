@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from kilo_gateway.catalog.catalogue import Catalogue, Entry, Place
 from kilo_gateway.core.brand import HOP_HEADER, VERSION
 from kilo_gateway.core.settings import Settings, UpstreamSettings
-from kilo_gateway.core.types import Endpoint, Key, Model, Origin, Patience, SnapshotData
+from kilo_gateway.core.types import Aws, Endpoint, Key, Model, Origin, Patience, SnapshotData
 from kilo_gateway.dialects.table import UPSTREAMS
 from kilo_gateway.upstreams.demo import LOCAL_PROVIDER
 from kilo_gateway.upstreams.doors import DOORS
@@ -54,12 +54,21 @@ def endpoint_of(upstream: UpstreamSettings, id: str, place: Place, hop: str) -> 
     is_cost_reported = upstream.is_cost_reported and not upstream.is_free
     door = DOORS[upstream.dialect]
     path, stream_path = door.paths(upstream.path, place.upstream_id)
-    lines = door.credential_lines(upstream.api_key.reveal())
+    secret = upstream.api_key.reveal()
+    aws = _aws(upstream.region, secret) if upstream.region and ":" in secret else None
+    lines = door.credential_lines("" if aws is not None else secret)
     endpoint = _endpoint(
         upstream.name, upstream.origin, upstream.dialect, path, id, place, lines, hop, upstream.patience,
         is_cost_reported=is_cost_reported, cap_field=upstream.cap_field,
     )  # fmt: skip
-    return replace(endpoint, stream_head=_head(upstream.origin, stream_path, lines, hop)) if stream_path else endpoint
+    stream_head = _head(upstream.origin, stream_path, lines, hop) if stream_path else b""
+    return replace(endpoint, stream_head=stream_head, aws=aws) if stream_head or aws else endpoint
+
+
+def _aws(region: str, secret: str) -> Aws:
+    """ACCESS:SECRET, and a session's token behind a second colon."""
+    access_key, secret_key, *token = secret.split(":", 2)
+    return Aws(region, access_key, secret_key, token[0] if token else "")
 
 
 def request_head(origin: Origin, path: str, lines: str, hop: str, method: str = "POST") -> bytes:

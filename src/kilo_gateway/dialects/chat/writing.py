@@ -59,6 +59,9 @@ class Writer:
         }  # fmt: skip
         return b"%bdata: %b\n\n%b" % (last, _encode(told), openai_chat.DONE)
 
+    def fail(self, error: GatewayError) -> bytes:
+        return error_events(error, self._head)
+
     def _role(self) -> bytes:
         """In the first chunk alone."""
         if self._has_role:

@@ -5,6 +5,7 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
+from kilo_gateway.core.errors import GatewayError
 from kilo_gateway.core.price import Usage
 from kilo_gateway.dialects.hub.asked import Format, Text, Thought, ToolCall
 
@@ -149,6 +150,8 @@ class StreamWriter(Protocol):
 
     def write(self, events: Iterable[Event]) -> bytes: ...
     def end(self, usage: Usage, cost_usd: float | None) -> bytes: ...
+    def fail(self, error: GatewayError) -> bytes:
+        """The end of a stream that broke off, instead of `end`."""
 
 
 class Answer(Struct, frozen=True, kw_only=True):

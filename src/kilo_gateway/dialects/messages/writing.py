@@ -68,6 +68,9 @@ class Writer:
                 out += self._beside(event)
         return b"".join(out)
 
+    def fail(self, error: GatewayError) -> bytes:
+        return error_events(error, self._head)
+
     def end(self, usage: Usage, cost_usd: float | None) -> bytes:
         start = b"" if self._has_begun else self._start()
         delta = answered.ended(self._finished, "".join(self._refusal))

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import anthropic
-import httpx
+import httpx2
 import openai
-from recordings import arguments_of
+from recordings import arguments_of, text_of
 
 QUESTION = "What was recorded?"
 
@@ -34,10 +34,10 @@ class CallerKind:
         return self.read(body, is_stream)
 
 
-def _canned(body: bytes, is_stream: bool) -> httpx.Client:
+def _canned(body: bytes, is_stream: bool) -> httpx2.Client:
     kind = "text/event-stream; charset=utf-8" if is_stream else "application/json"
-    answer = httpx.MockTransport(lambda request: httpx.Response(200, headers={"content-type": kind}, content=body))
-    return httpx.Client(transport=answer)
+    answer = httpx2.MockTransport(lambda request: httpx2.Response(200, headers={"content-type": kind}, content=body))
+    return httpx2.Client(transport=answer)
 
 
 def _openai(body: bytes, is_stream: bool) -> openai.OpenAI:
@@ -50,7 +50,7 @@ def _chat(body: bytes, is_stream: bool) -> Told:
     if not is_stream:
         answer = client.chat.completions.create(model="m", messages=messages)
         choice = answer.choices[0]
-        calls = [call.function for call in choice.message.tool_calls or [] if call.type == "function"]
+        calls = [call.function for call in choice.message.tool_calls or [] if getattr(call, "function", None) is not None]
         said.calls = [(call.name, arguments_of(call.arguments)) for call in calls]
         said.text, said.finish = choice.message.content or "", choice.finish_reason
         said.usage = (answer.usage.prompt_tokens, answer.usage.completion_tokens) if answer.usage else None
@@ -60,7 +60,7 @@ def _chat(body: bytes, is_stream: bool) -> Told:
         if chunk.usage is not None:
             said.usage = chunk.usage.prompt_tokens, chunk.usage.completion_tokens
         for each in chunk.choices:
-            said.text += each.delta.content or ""
+            said.text += text_of(each.delta.content)
             said.finish = each.finish_reason or said.finish
             for call in each.delta.tool_calls or []:
                 known = pieces.setdefault(call.index, ["", ""])
@@ -83,6 +83,7 @@ def _responses(body: bytes, is_stream: bool) -> Told:
         answer = client.responses.create(model="m", input=QUESTION)
     calls = [(item.name, arguments_of(item.arguments)) for item in answer.output if item.type == "function_call"]
     reason = answer.incomplete_details.reason if answer.incomplete_details else answer.status
+    reason = {"complete": "completed"}.get(reason, reason)  # as some recordings have it, relayed as it came
     return Told(answer.output_text, calls, reason, (answer.usage.input_tokens, answer.usage.output_tokens))
 
 

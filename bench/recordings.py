@@ -21,7 +21,9 @@ FINISHES = {
     "pause_turn": "stop",
     "STOP": "stop", "MAX_TOKENS": "length", "SAFETY": "content_filter", "COMPLETE": "stop", "STOP_SEQUENCE": "stop",
     "TOOL_CALL": "tool_calls", "completed": "stop", "max_output_tokens": "length", "guardrail_intervened": "content_filter",
-    "content_filtered": "content_filter", "model_context_window_exceeded": "length", "compaction": "stop",
+    "content_filtered": "content_filter", "MODEL_ARMOR": "content_filter",
+    "UNEXPECTED_TOOL_CALL": "tool_calls",  # the call is there, and is the caller's to judge
+    "model_context_window_exceeded": "length", "compaction": "stop",
 }  # fmt: skip
 
 
@@ -120,7 +122,7 @@ def _messages_stream(events: list[dict[str, Any]]) -> Said:
     return _messages({**message, "content": list(blocks.values())})
 
 
-def _text_of(content: Any) -> str:
+def text_of(content: Any) -> str:
     return content if isinstance(content, str) else "".join(part.get("text") or "" for part in content or [])
 
 
@@ -129,7 +131,7 @@ def _chat(answer: dict[str, Any]) -> Said:
     message, usage = choice["message"], answer.get("usage")
     calls = [call["function"] for call in message.get("tool_calls") or [] if "function" in call]
     return Said(
-        _text_of(message.get("content")), [(call["name"], arguments_of(call["arguments"])) for call in calls],
+        text_of(message.get("content")), [(call["name"], arguments_of(call["arguments"])) for call in calls],
         FINISHES.get(choice["finish_reason"], "stop"),
         usage and (usage["prompt_tokens"], usage.get("completion_tokens") or 0),
     )  # fmt: skip
@@ -141,7 +143,7 @@ def _chat_stream(events: list[dict[str, Any]]) -> Said:
         if usage := event.get("usage"):
             said.usage = usage["prompt_tokens"], usage.get("completion_tokens") or 0
         for choice in event.get("choices") or []:
-            said.text += _text_of(choice["delta"].get("content"))
+            said.text += text_of(choice["delta"].get("content"))
             for call in choice["delta"].get("tool_calls") or []:
                 known = calls.setdefault(call.get("index", len(calls)), ["", ""])
                 known[0] += call["function"].get("name") or ""
@@ -187,7 +189,7 @@ def _gemini_stream(events: list[dict[str, Any]]) -> Said:
                 said.finish = FINISHES.get(reason, "error")
         if event.get("promptFeedback", {}).get("blockReason"):
             said.finish = "content_filter"
-        if usage := event.get("usageMetadata"):
+        if "promptTokenCount" in (usage := event.get("usageMetadata") or {}):
             prompt = usage.get("promptTokenCount", 0) + usage.get("toolUsePromptTokenCount", 0)
             said.usage = prompt, usage.get("candidatesTokenCount", 0) + usage.get("thoughtsTokenCount", 0)
     return said

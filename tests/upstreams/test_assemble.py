@@ -208,8 +208,6 @@ def test_the_free_tier_leads_to_what_costs_nothing_or_nowhere() -> None:
 def test_the_free_tier_never_goes_through_a_place_that_is_paid_for() -> None:
     found = catalogue(listed("one", "a/m", price=ONE), listed("two", "a/m", price=Price(0, 0)))
     assert found.entries["kilo-auto/free"].through == ("two",)
-    unspoken = replace_upstream(listed("gem", "a/m", price=Price(0, 0)), dialect="gemini")
-    assert "free" in catalogue(listed("one", "a/m", price=ONE), unspoken).entries["kilo-auto/free"].reason
     server = Served(upstream("lmstudio", is_free=True), (Row("a/m", Facts()),), LISTED_AT, is_found=True)
     with_server = catalogue(listed("one", "a/m", price=ONE), server)
     assert with_server.entries["kilo-auto/free"].reason
@@ -237,18 +235,6 @@ def test_of_two_places_the_source_that_is_believed_more_tells_each_fact() -> Non
     assert catalogue(*served).entries["openai/gpt-4o"].facts.name == "Live"
 
 
-def test_the_latest_of_a_family_is_one_that_can_be_asked() -> None:
-    anthropic = replace_upstream(listed("anthropic", "claude-opus-5-5"), dialect="anthropic-messages")
-    found = catalogue(anthropic, listed("router", "anthropic/claude-opus-4.5"))
-    assert found.find("~anthropic/claude-opus-latest").id == "anthropic/claude-opus-4.5"
-
-
-def test_what_is_free_only_where_nobody_can_ask_is_not_free() -> None:
-    unspoken = replace_upstream(listed("gem", "a/m", price=Price(0, 0)), dialect="gemini")
-    with pytest.raises(UnknownModel, match="no endpoint that is free"):
-        catalogue(listed("one", "a/m", price=ONE), unspoken).find("a/m:free")
-
-
 def test_no_upstream_takes_the_name_of_the_router() -> None:
     found = catalogue(listed("kilo", "auto", "bb"))
     assert found.entries["kilo/auto"].routes == ("kilo/bb",)
@@ -262,12 +248,6 @@ def test_a_key_is_needed_where_the_operator_has_not_opened_a_place() -> None:
 
 def test_a_default_that_nobody_serves_is_told() -> None:
     assert "'gone/model'" in catalogue(listed("one", "m"), auto_default="gone/model").entries["kilo/auto"].reason
-
-
-def test_a_dialect_that_is_not_spoken_yet_is_listed_and_says_so() -> None:
-    served = replace_upstream(listed("anthropic", "claude-sonnet-4-5-20250929"), dialect="anthropic-messages")
-    [id] = ids(found := catalogue(served))
-    assert "anthropic-messages" in found.entries[id].reason
 
 
 # Names

@@ -18,7 +18,6 @@ class Place(Struct, frozen=True):
     upstream_id: str  # what it calls the model
     card: Card
     is_private: bool = False  # on this machine, or declared to cost nothing
-    is_spoken: bool = True  # requests can be sent to it
     is_open: bool = False  # may be used without a key
 
     @property
@@ -27,8 +26,8 @@ class Place(Struct, frozen=True):
 
     @property
     def is_free(self) -> bool:
-        """Whether it can be asked and is known to cost nothing."""
-        return self.is_spoken and self.facts.price is not None and self.facts.price.is_free
+        """Whether it is known to cost nothing."""
+        return self.facts.price is not None and self.facts.price.is_free
 
 
 class Entry(Struct, frozen=True):
@@ -51,7 +50,7 @@ class Entry(Struct, frozen=True):
     @property
     def first(self) -> Place | None:
         """The place that is asked first; what is told of it holds for most requests."""
-        return next((place for place in self.places if place.is_spoken), self.places[0] if self.places else None)
+        return self.places[0] if self.places else None
 
     @property
     def has_free(self) -> bool:

@@ -18,7 +18,6 @@ from kilo_gateway.catalog.prices import PriceBook
 from kilo_gateway.core.errors import GatewayError
 from kilo_gateway.core.price import Price
 from kilo_gateway.core.settings import LocalSettings, ModelSettings, Settings, UpstreamSettings
-from kilo_gateway.dialects.table import UPSTREAMS
 from kilo_gateway.upstreams import registry
 from kilo_gateway.upstreams.demo import LOCAL_PROVIDER, local_id
 from kilo_gateway.upstreams.lists.listing import Row
@@ -102,13 +101,11 @@ class _Making:
 
     def finish(self, auto_default: str, served: Sequence[Served], version: int) -> Catalogue:
         overlay = self._sources.overlay
-        dialects = {each.upstream.name: each.upstream.dialect for each in served}
         entries: dict[str, Entry] = {}
         for id, row in self._rows.items():
-            reason = "" if any(place.is_spoken for place in row.places) else _unspoken(row.places, dialects)
             card = join(place.card for place in row.places)
             source: Source = "configuration" if row.is_declared else "local" if row.is_local else "discovery"
-            entries[id] = Entry(id, source, card, tuple(row.places), row.is_demo, reason=reason)
+            entries[id] = Entry(id, source, card, tuple(row.places), row.is_demo)
         aliases = self._aliases(entries)
         free = {id for id, entry in entries.items() if entry.has_free}
         names = Names(entries, aliases, overlay.successors(self._today), free, overlay.known)
@@ -123,7 +120,8 @@ class _Making:
         for place, id in enumerate(overlay.preferred):
             if id in entries:
                 entries[id] = replace(entries[id], preferred=place)
-        providers = tuple(overlay.providers.get(name) or Provider(name, name) for name in dialects)
+        sellers = dict.fromkeys(each.upstream.name for each in served)
+        providers = tuple(overlay.providers.get(name) or Provider(name, name) for name in sellers)
         known = overlay.embeddings
         embeddings = Embeddings(known.default, {each.id: each.score_threshold for each in known.models}, known.aliases)
         return Catalogue(version, self._now_s, entries, names, providers, embeddings)
@@ -143,8 +141,7 @@ class _Making:
             said.append(Said(listed.facts, Origin(f"list of {upstream.name}", served.listed_at, LISTED)))
         said += self._sources.overlay.facts(id)
         said += self._booked(upstream, id, upstream_id)
-        is_spoken = upstream.dialect in UPSTREAMS
-        row.places.append(Place(upstream.name, upstream_id, merge(said), served.is_found, is_spoken, is_open))
+        row.places.append(Place(upstream.name, upstream_id, merge(said), served.is_found, is_open))
 
     def _booked(self, upstream: UpstreamSettings, id: str, upstream_id: str) -> list[Said]:
         """Prices belong to places: nobody's price fills that of an upstream that is not his."""
@@ -166,9 +163,8 @@ class _Making:
         aliases |= overlay.names
         for alias, candidates in overlay.latest.items():
             here = [id for id in candidates if id in entries]
-            served = next((id for id in here if not entries[id].reason), here[0] if here else None)
-            if served is not None:
-                aliases[alias] = served
+            if here:
+                aliases[alias] = here[0]
         return aliases
 
 
@@ -244,7 +240,7 @@ class _Pools:
 
     def _places(self, entry: Entry) -> list[Place]:
         """Servers that were merely found are not used, until they are named."""
-        return [place for place in entry.places if place.is_spoken and place.upstream not in self._found]
+        return [place for place in entry.places if place.upstream not in self._found]
 
 
 def _declared(model: ModelSettings) -> Facts:
@@ -252,8 +248,3 @@ def _declared(model: ModelSettings) -> Facts:
         name=model.name, price=model.price, context=model.context, max_output=model.max_output, parameters=model.parameters,
         input_modalities=model.input_modalities, output_modalities=model.output_modalities,
     )  # fmt: skip
-
-
-def _unspoken(places: Sequence[Place], dialects: Mapping[str, str]) -> str:
-    told = ", ".join(f"{place.upstream} ({dialects[place.upstream]})" for place in places)
-    return f"it is listed by {told}, and this gateway does not send requests in that dialect yet."

@@ -9,7 +9,6 @@ from kilo_gateway.catalog.catalogue import Catalogue, Entry, Place
 from kilo_gateway.core.brand import HOP_HEADER, VERSION
 from kilo_gateway.core.settings import Settings, UpstreamSettings
 from kilo_gateway.core.types import Aws, Endpoint, Key, Model, Origin, Patience, SnapshotData
-from kilo_gateway.dialects.table import UPSTREAMS
 from kilo_gateway.upstreams.demo import LOCAL_PROVIDER
 from kilo_gateway.upstreams.doors import DOORS
 
@@ -25,16 +24,15 @@ def compile_snapshot(
 ) -> SnapshotData:  # fmt: skip
     """`upstreams` by name: those of the settings and those found. `local_key` is the local model's."""
 
-    def endpoint(entry: Entry, place: Place) -> Endpoint | None:
+    def endpoint(entry: Entry, place: Place) -> Endpoint:
         if place.upstream == LOCAL_PROVIDER:
             return _local_endpoint(settings, entry, place, local_key)
-        upstream = upstreams[place.upstream]
-        return endpoint_of(upstream, entry.id, place, hop) if upstream.dialect in UPSTREAMS else None
+        return endpoint_of(upstreams[place.upstream], entry.id, place, hop)
 
     models = {}
     for entry in catalogue.entries.values():
         if not entry.routes:
-            endpoints = tuple(made for place in entry.places if (made := endpoint(entry, place)) is not None)
+            endpoints = tuple(endpoint(entry, place) for place in entry.places)
             models[entry.id] = Model(entry.id, endpoints, "" if endpoints else entry.reason or "no upstream serves it.")
     routed = [(entry, entry.routes[0]) for entry in catalogue.entries.values() if entry.routes]
     routes = {entry.id: _routed(entry, models[target]) for entry, target in routed}

@@ -53,7 +53,8 @@ class Bridge:
             request = msgspec.structs.replace(request, max_tokens=output_cap)
         mended, mends = repaired(request)
         written = UPSTREAMS[endpoint.dialect].write_request(mended, _target(endpoint))
-        call.dropped = (*request.lost, *written.dropped)
+        words = CALLERS[call.dialect].words
+        call.dropped = tuple(words.get(name, name) for name in (*request.lost, *written.dropped))
         call.changed = (*mends, *written.changed)
         return written.body
 

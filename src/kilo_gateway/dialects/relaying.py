@@ -102,12 +102,13 @@ class NamedStream:
         self._accounts = Accounts(call, endpoint)
         self._partial = b""
         self._passed = self._events = 0
+        self._has_failed = False
         self.cost: Nanos | None = None
         self.upstream_id = ""
 
     @property
     def is_done(self) -> bool:
-        return self._reader.is_done
+        return self._reader.is_done and not self._has_failed
 
     def feed(self, data: bytes) -> bytes:
         if self._partial:
@@ -184,6 +185,7 @@ class NamedStream:
 
     def _note(self, event: Event) -> None:
         if isinstance(event, Failed):
+            self._has_failed = True
             raise failed(event, self._endpoint)
         self._accounts.note(event)
         self.upstream_id = self._accounts.begun.id

@@ -17,9 +17,12 @@ class Splitter(Protocol):
 
 
 class CallerSide(Struct, frozen=True):
+    """`words`: the hub's names of fields, as this dialect has them."""
+
     read_request: Callable[[Mapping[str, Raw]], Request]
     writer: Callable[[AnswerHead], StreamWriter]
     write_answer: Callable[[Answer, AnswerHead, Usage, float | None], bytes]
+    words: Mapping[str, str] = {}
 
 
 class UpstreamSide(Struct, frozen=True):

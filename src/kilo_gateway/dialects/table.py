@@ -29,11 +29,27 @@ from kilo_gateway.dialects.sides import CallerSide, UpstreamSide
 
 CHAT, MESSAGES, RESPONSES = openai_chat.NAME, "anthropic-messages", "openai-responses"
 
+_CHAT_WORDS = {
+    "allows_parallel": "parallel_tool_calls", "choices": "n", "output": "response_format", "cache_key": "prompt_cache_key",
+    "cache": "cache_control", "thinking": "reasoning", "is_strict": "strict",
+}  # fmt: skip
+_MESSAGES_WORDS = {
+    "allows_parallel": "disable_parallel_tool_use", "output": "output_format", "stop": "stop_sequences",
+    "cache": "cache_control", "user": "metadata", "reasoning": "thinking", "is_strict": "strict",
+}  # fmt: skip
+_RESPONSES_WORDS = {
+    "allows_parallel": "parallel_tool_calls", "max_tokens": "max_output_tokens", "output": "text", "verbosity": "text",
+    "cache_key": "prompt_cache_key", "thinking": "reasoning", "logprobs": "top_logprobs", "is_strict": "strict",
+}  # fmt: skip
 CALLERS: dict[str, CallerSide] = {
-    CHAT: CallerSide(chat_asking.read_request, chat_writing.Writer, chat_writing.write_answer),
-    MESSAGES: CallerSide(messages_asking.read_request, messages_writing.Writer, messages_writing.write_answer),
-    RESPONSES: CallerSide(responses_asking.read_request, responses_writing.Writer, responses_writing.write_answer),
-}
+    CHAT: CallerSide(chat_asking.read_request, chat_writing.Writer, chat_writing.write_answer, _CHAT_WORDS),
+    MESSAGES: CallerSide(
+        messages_asking.read_request, messages_writing.Writer, messages_writing.write_answer, _MESSAGES_WORDS
+    ),
+    RESPONSES: CallerSide(
+        responses_asking.read_request, responses_writing.Writer, responses_writing.write_answer, _RESPONSES_WORDS
+    ),
+}  # fmt: skip
 MESSAGES_CALLER = Caller(
     MESSAGES, messages_asking.read_request, messages_writing.error_body, messages_writing.error_events
 )  # fmt: skip

@@ -147,13 +147,13 @@ class TranslatedStream:
         self._accounts = Accounts(call, endpoint)
         self._writer: StreamWriter | None = None
         self._waiting: list[Event] = []  # until something is said
-        self._has_ended = False
+        self._has_ended = self._has_failed = False
         self.cost: Nanos | None = None
         self.upstream_id = ""
 
     @property
     def is_done(self) -> bool:
-        return self._has_ended or self._reader.is_done
+        return self._has_ended or (self._reader.is_done and not self._has_failed)
 
     def feed(self, data: bytes) -> bytes:
         if self._has_ended:
@@ -191,6 +191,7 @@ class TranslatedStream:
         for name, data in events:
             for event in self._reader.read(name, data):
                 if isinstance(event, Failed):
+                    self._has_failed = True
                     error = failed(event, self._endpoint)
                     error.before = b"".join(out)
                     raise error

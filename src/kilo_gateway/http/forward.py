@@ -192,10 +192,10 @@ class Forward:
                 raise self._refused()
             rest = translator.finish()
         except UpstreamError as error:
-            self.on_lost(error)
+            self._fall(error)
             return
         except Exception as error:  # the door of an answer: whatever it was, the caller is told
-            self.on_lost(defect(error))
+            self._fall(defect(error))
             return
         self._connection = None
         self._close("ok")
@@ -214,7 +214,13 @@ class Forward:
             return
         if exchange.translator is not None and exchange.translator.is_done:
             self.on_end()  # the answer was whole; how its connection ends is nobody's business
-            return
+        else:
+            self._fall(error)
+
+    def _fall(self, error: UpstreamError) -> None:
+        """This attempt came to nothing, or to half of an answer."""
+        self._connection = None
+        exchange = self._exchange
         if self._has_begun and exchange.translator is not None:
             error.before += exchange.translator.held()
         if error.before:
@@ -376,9 +382,15 @@ class Forward:
         if exchange.call.crossing is not None and is_known:
             capped += _lost_lines(exchange.call)
         return b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nx-generation-id: %b\r\n%b%b%bx-kilo-overhead-us: %d\r\n" % (
-            content_type or self._head.content_type, id, self._client.head_lines or b"x-request-id: %b\r\n" % id,
+            content_type or self._content_type(), id, self._client.head_lines or b"x-request-id: %b\r\n" % id,
             self._endpoint.answer_head if is_known else b"", capped, exchange.overhead_us,
         )  # fmt: skip
+
+    def _content_type(self) -> bytes:
+        """The upstream's own, unless the answer was put into another dialect."""
+        if self._exchange.call.crossing is None:
+            return self._head.content_type
+        return b"application/json" if self._is_gathering else b"text/event-stream; charset=utf-8"
 
     def _fail(self, error: GatewayError) -> None:
         self._end_with(error, "broken_off" if self._has_begun else "upstream_failed")

@@ -51,7 +51,7 @@ from kilo_gateway.dialects.sse import Splitter
 OWN: Format = "anthropic-claude-v1"
 FORMATS: list[Format] = ["anthropic-claude-v1", "google-gemini-v1", "openai-responses-v1", "xai-responses-v1", "unknown"]
 OLD, NEW = Target("claude-3-7-sonnet-20250219"), Target("claude-opus-4-8")
-HEAD = AnswerHead("gen-1", 0, "m", "one")
+HEAD = AnswerHead("gen-1", 0, "anthropic/claude-x", "one")
 
 words = st.text(min_size=1, max_size=12).filter(lambda text: not text.isspace())
 ids = st.from_regex(r"[a-zA-Z0-9_-]{1,12}", fullmatch=True)
@@ -131,7 +131,7 @@ def test_a_request_written_and_read_keeps_its_meaning(case: tuple[Target, Reques
 @st.composite
 def answers(draw: st.DrawFn) -> list[Event]:
     """Events as upstreams give them: one block after the other, sources behind what they are of."""
-    events: list[Event] = [Begun("gen-1", "m")]
+    events: list[Event] = [Begun("gen-1", "anthropic/claude-x")]
     said = thought = called = 0
     for kind in draw(st.lists(st.sampled_from(["text", "cited", "thought", "hidden", "call"]), max_size=6)):
         if kind in ("text", "cited"):

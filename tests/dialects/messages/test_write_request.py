@@ -188,6 +188,19 @@ def test_only_thoughts_of_this_provider_go_back() -> None:
     assert written.changed == ("messages: reasoning of another provider left out",)
 
 
+def test_other_makers_models_get_their_own_thoughts_alone() -> None:
+    parts: tuple[Part, ...] = (Thought("theirs", signature="dA==", format="unknown"), Thought("mine", signature="c2ln", format=OWN), Text("so"))
+    sent = _content(HELLO, Message("assistant", parts), HELLO, target=Target("glm-4.6"))
+    assert sent[1]["content"] == [{"type": "thinking", "thinking": "theirs", "signature": "dA=="}, {"type": "text", "text": "so"}]
+
+
+def test_where_only_texts_may_stand_others_are_left_out_and_named() -> None:
+    picture = Image("https://e.example/a.png")
+    body, written = _written(messages=(Message("system", (Text("a"), picture)), HELLO, Message("assistant", (picture, Text("b"))), HELLO))
+    assert body["system"] == [{"type": "text", "text": "a"}] and len(body["messages"][1]["content"]) == 1
+    assert written.dropped == ("image",)
+
+
 def test_tools_are_sent_with_a_schema_that_is_an_object() -> None:
     tools = (Tool("a", "does", SCHEMA, True, Cache("5m")), Tool("b"), Tool("c", schema=Raw(b'{"properties":{}}')), Tool("d", schema=Raw(b"{}")))
     body, _ = _written(tools=tools)

@@ -23,7 +23,7 @@ from kilo_gateway.dialects.messages.caching import marked
 from kilo_gateway.dialects.messages.claude import Claude
 from kilo_gateway.dialects.messages.media import document, image
 from kilo_gateway.dialects.messages.notes import Notes
-from kilo_gateway.dialects.messages.signatures import OWN
+from kilo_gateway.dialects.messages.signatures import OWN, UNKNOWN
 
 Json = dict[str, object]
 _is_id = re.compile(r"[a-zA-Z0-9_-]+").fullmatch
@@ -53,14 +53,16 @@ class Conversation:
         leading = list(takewhile(lambda message: message.role == "system", request.messages))
         rest = request.messages[len(leading) :]
         for message in leading:
-            self.system += self._blocks(message.parts)
+            self.system += self._blocks(self._texts(message.parts))
         for message in rest:
             self._add(message)
         self._mend()
 
     @property
     def lacks_thought(self) -> bool:
-        """Whether calls are being answered that were made without a thought of this provider's."""
+        """Whether calls are being answered that were made without a thought of Claude's, who then refuses to think."""
+        if not self._model.is_claude:
+            return False
         is_answering = False
         for turn in reversed(self.turns):
             if turn.role == "user":
@@ -73,14 +75,16 @@ class Conversation:
 
     def _add(self, message: Message) -> None:
         role = "assistant" if message.role == "assistant" else "user"
-        blocks = list(self._blocks(message.parts))
         if message.role == "system":
+            blocks = list(self._blocks(self._texts(message.parts)))
             if self._model.takes_system_amid:
                 role = "system"
             else:
                 self._notes.change("messages: what the system says amid them is said by the user, as <system>")
                 for block in blocks:
                     block["text"] = f"<system>\n{block['text']}\n</system>"
+        else:
+            blocks = list(self._blocks(self._drawn(message.parts) if role == "assistant" else message.parts))
         if not blocks:
             return
         if not self.turns or self.turns[-1].role != role:
@@ -103,6 +107,21 @@ class Conversation:
             if isinstance(text, str) and text != text.rstrip():
                 last["text"] = text.rstrip()
                 self._notes.change("messages: space at the end of the last left out")
+
+    def _texts(self, parts: Iterable[Part]) -> Iterator[Part]:
+        for part in parts:
+            if isinstance(part, Text):
+                yield part
+            else:
+                self._notes.drop(type(part).__name__.lower())
+
+    def _drawn(self, parts: Iterable[Part]) -> Iterator[Part]:
+        """An assistant of this dialect draws nothing."""
+        for part in parts:
+            if isinstance(part, Image | File):
+                self._notes.drop(type(part).__name__.lower())
+            else:
+                yield part
 
     def _blocks(self, parts: Iterable[Part]) -> Iterator[Json]:
         for part in parts:
@@ -138,9 +157,10 @@ class Conversation:
         return marked({"type": "text", "text": part.text}, part.cache)
 
     def _thought(self, part: Thought) -> Json | None:
-        if part.format == OWN and part.signature:
+        own = OWN if self._model.is_claude else UNKNOWN
+        if part.format == own and part.signature:
             return {"type": "thinking", "thinking": part.text or part.summary, "signature": part.signature}
-        if part.format == OWN and part.encrypted:
+        if part.format == OWN and part.encrypted and self._model.is_claude:
             return {"type": "redacted_thinking", "data": part.encrypted}
         self._notes.change("messages: reasoning of another provider left out")
         return None

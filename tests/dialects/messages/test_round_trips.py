@@ -95,7 +95,7 @@ def requests(draw: st.DrawFn, target: Target) -> Request:
     maybe: Callable[[st.SearchStrategy[Any]], Any] = lambda values: draw(st.none() | values)  # noqa: E731
     schemas = st.sampled_from([Raw(b'{"type":"object","properties":{},"additionalProperties":false}'), Raw(b'{"type":"string"}')])
     tools = tuple(draw(st.lists(st.builds(
-        Tool, ids, st.none() | words, schemas.filter(lambda raw: b"object" in bytes(raw)), st.none() | st.just(True), st.none() | st.just(Cache("1h"))
+        Tool, ids, st.none() | words, schemas.filter(lambda raw: b"object" in bytes(raw)), st.none() | (st.just(True) if target is NEW else st.none()), st.none() | st.just(Cache("1h"))
     ), max_size=2, unique_by=lambda tool: tool.name)))  # fmt: skip
     if target is OLD:
         thinking = maybe(st.one_of(st.just(Thinking(False)), st.builds(Thinking, st.just(True), st.none(), st.integers(1024, 4000), st.booleans())))
@@ -112,7 +112,7 @@ def requests(draw: st.DrawFn, target: Target) -> Request:
     return Request(
         model=target.model, is_stream=draw(st.booleans()), messages=draw(conversations()), tools=tools, tool_choice=choice,
         allows_parallel=maybe(st.booleans()) if choice is not None and choice.mode != "none" else None, thinking=thinking,
-        output=maybe(st.builds(Output, schemas, is_strict=st.just(True))), max_tokens=draw(st.integers(5000, 9000)),
+        output=maybe(st.builds(Output, schemas, is_strict=st.just(True))) if target is NEW else None, max_tokens=draw(st.integers(5000, 9000)),
         temperature=maybe(st.floats(0, 1)) if does_sample else None, top_p=maybe(st.floats(0, 1)) if does_sample else None,
         top_k=maybe(st.integers(1, 99)) if does_sample else None, stop=tuple(draw(st.lists(words, max_size=2))), user=maybe(words),
         service_tier=maybe(st.sampled_from(["auto", "default"])), cache=maybe(st.sampled_from([Cache(), Cache("1h"), Cache("5m")])),

@@ -56,6 +56,8 @@ class Conversation:
             self.system += self._blocks(self._texts(message.parts))
         for message in rest:
             self._add(message)
+        if any(turn.role == "system" for turn in self.turns):
+            self._settle()
         self._mend()
 
     @property
@@ -74,24 +76,33 @@ class Conversation:
         return is_answering and bool(self.turns[-1].results)
 
     def _add(self, message: Message) -> None:
-        role = "assistant" if message.role == "assistant" else "user"
+        parts: Iterable[Part] = message.parts
         if message.role == "system":
-            blocks = list(self._blocks(self._texts(message.parts)))
-            if self._model.takes_system_amid:
-                role = "system"
-            else:
-                self._notes.change("messages: what the system says amid them is said by the user, as <system>")
-                for block in blocks:
-                    block["text"] = f"<system>\n{block['text']}\n</system>"
-        else:
-            blocks = list(self._blocks(self._drawn(message.parts) if role == "assistant" else message.parts))
-        if not blocks:
-            return
-        if not self.turns or self.turns[-1].role != role:
-            self.turns.append(Turn(role))
-        turn = self.turns[-1]
-        for block in blocks:
+            parts = self._texts(parts)
+        elif message.role == "assistant":
+            parts = self._undrawn(parts)
+        turn = Turn("user" if message.role == "tool" else message.role)
+        for block in self._blocks(parts):
             (turn.results if block["type"] == "tool_result" else turn.others).append(block)
+        if turn.content:
+            _append(self.turns, turn)
+
+    def _settle(self) -> None:
+        """What the system says amid them may stand behind a user's turn and ahead of an assistant's, or last.
+
+        https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages
+        """
+        turns: list[Turn] = []
+        after = [*(turn.role for turn in self.turns[1:]), "assistant"]
+        for turn, following in zip(self.turns, after, strict=True):
+            is_placed = bool(turns) and turns[-1].role == "user" and following == "assistant"
+            if turn.role == "system" and not (is_placed and self._model.takes_system_amid):
+                self._notes.change("messages: what the system says amid them is said by the user, as <system>")
+                turn.role = "user"
+                for block in turn.others:
+                    block["text"] = f"<system>\n{block['text']}\n</system>"
+            _append(turns, turn)
+        self.turns = turns
 
     def _mend(self) -> None:
         """What the API demands of the first turn and of the last."""
@@ -115,7 +126,7 @@ class Conversation:
             else:
                 self._notes.drop(type(part).__name__.lower())
 
-    def _drawn(self, parts: Iterable[Part]) -> Iterator[Part]:
+    def _undrawn(self, parts: Iterable[Part]) -> Iterator[Part]:
         """An assistant of this dialect draws nothing."""
         for part in parts:
             if isinstance(part, Image | File):
@@ -193,3 +204,12 @@ class Conversation:
             return id
         self._notes.change("messages: ids of tool calls put into letters, digits, _ and -")
         return f"{_no_id.sub('_', id)[:40]}_{hashlib.sha256(id.encode()).hexdigest()[:8]}"
+
+
+def _append(turns: list[Turn], turn: Turn) -> None:
+    """Turns of one role are one."""
+    if turns and turns[-1].role == turn.role:
+        turns[-1].results += turn.results
+        turns[-1].others += turn.others
+    else:
+        turns.append(turn)

@@ -19,10 +19,10 @@ from kilo_gateway.dialects.hub.asked import (
     ToolCall,
     ToolResult,
 )
+from kilo_gateway.dialects.hub.notes import Notes
 from kilo_gateway.dialects.messages.caching import marked
 from kilo_gateway.dialects.messages.claude import Claude
 from kilo_gateway.dialects.messages.media import document, image
-from kilo_gateway.dialects.messages.notes import Notes
 from kilo_gateway.dialects.messages.signatures import OWN, UNKNOWN
 
 Json = dict[str, object]

@@ -10,9 +10,9 @@ from msgspec import Raw
 
 from kilo_gateway.core.errors import BadRequest
 from kilo_gateway.dialects.hub.asked import Output, Request, Target
+from kilo_gateway.dialects.hub.notes import Notes
 from kilo_gateway.dialects.messages import shapes
 from kilo_gateway.dialects.messages.claude import knows_schemas
-from kilo_gateway.dialects.messages.notes import Notes
 
 ANSWER_TOOL = "kilo_gateway_json_"
 _MAX_NAME = 64

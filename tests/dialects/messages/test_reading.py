@@ -51,7 +51,7 @@ def _end(reason: str, **members: Any) -> dict[str, Any]:
 
 
 def _answer(*content: object, **members: Any) -> list[Event]:
-    body = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": content, "stop_reason": "end_turn", "usage": USAGE}
+    body = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-x", "content": content, "stop_reason": "end_turn", "usage": USAGE}
     return read_answer(json.dumps(body | members).encode())
 
 
@@ -60,7 +60,7 @@ def test_a_whole_stream() -> None:
              "cache_creation": {"ephemeral_5m_input_tokens": 3, "ephemeral_1h_input_tokens": 2}}  # fmt: skip
     reader = Reader()
     found = _read(
-        {"type": "message_start", "message": {"id": "msg_1", "model": "m", "content": [], "usage": usage}},
+        {"type": "message_start", "message": {"id": "msg_1", "model": "claude-x", "content": [], "usage": usage}},
         _start(0, type="thinking", thinking="", signature=""), {"type": "ping"}, _delta(0, "thinking_delta", thinking="hm"),
         _delta(0, "signature_delta", signature="c2ln"), _stop(0),
         _start(1, type="text", text=""), _delta(1, "text_delta", text="hel"), _delta(1, "text_delta", text="lo"), _stop(1),
@@ -72,7 +72,7 @@ def test_a_whole_stream() -> None:
     )  # fmt: skip
     told = Usage(15, 1, cache_read_tokens=7, cache_write_tokens=5, cache_write_1h_tokens=2)
     assert found == [
-        Begun("msg_1", "m"), Told(told, is_final=False), ThoughtDelta(0, "hm", format=OWN),
+        Begun("msg_1", "claude-x"), Told(told, is_final=False), ThoughtDelta(0, "hm", format=OWN),
         ThoughtDelta(0, signature="c2ln", format=OWN), TextDelta("hel"), TextDelta("lo"), CallBegun(0, "t1", "look"),
         CallDelta(0, '{"a":'), CallDelta(0, "1}"),
         Told(Usage(15, 9, cache_read_tokens=7, cache_write_tokens=5, cache_write_1h_tokens=2, reasoning_tokens=4, web_searches=2)),
@@ -128,6 +128,11 @@ def test_sources_have_the_place_of_their_block() -> None:
     ]  # fmt: skip
 
 
+def test_what_other_makers_models_sign_is_not_claudes() -> None:
+    found = _answer({"type": "thinking", "thinking": "hm", "signature": "c2ln"}, model="glm-4.6")
+    assert found[1:3] == [ThoughtDelta(0, "hm", format="unknown"), ThoughtDelta(0, signature="c2ln", format="unknown")]
+
+
 def test_what_is_redacted_is_encrypted() -> None:
     assert _read(_start(0, type="redacted_thinking", data="ZW5j")) == [ThoughtDelta(0, encrypted="ZW5j", format=OWN)]
 
@@ -168,7 +173,7 @@ def test_a_whole_answer() -> None:
         {"type": "tool_use", "id": "t2", "name": "now", "input": {}}, stop_reason="tool_use",
     )  # fmt: skip
     assert found == [
-        Begun("msg_1", "m"), ThoughtDelta(0, "hm", format=OWN), ThoughtDelta(0, signature="c2ln", format=OWN), TextDelta("hello"),
+        Begun("msg_1", "claude-x"), ThoughtDelta(0, "hm", format=OWN), ThoughtDelta(0, signature="c2ln", format=OWN), TextDelta("hello"),
         CallBegun(0, "t1", "look"), CallDelta(0, '{"a": 1}'), CallBegun(1, "t2", "now"), CallDelta(1, "{}"),
         Told(Usage(3, 4)), Finished("tool_calls", "tool_use"),
     ]  # fmt: skip
@@ -177,7 +182,7 @@ def test_a_whole_answer() -> None:
 @pytest.mark.parametrize(
     "usage",
     [None, {}, [], "x", {"input_tokens": 3}, {"input_tokens": "3", "output_tokens": 4}, {"input_tokens": -3, "output_tokens": 4},
-     {"input_tokens": 3, "output_tokens": 10**10}],
+     {"input_tokens": 3, "output_tokens": 10**10}, {"input_tokens": 1e300, "output_tokens": 4}],
 )  # fmt: skip
 def test_usage_that_is_missing_or_cannot_be_true_is_not_told(usage: object) -> None:
     assert not any(isinstance(each, Told) for each in _answer({"type": "text", "text": "x"}, usage=usage))

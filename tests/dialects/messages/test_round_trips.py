@@ -51,7 +51,7 @@ from kilo_gateway.dialects.sse import Splitter
 OWN: Format = "anthropic-claude-v1"
 FORMATS: list[Format] = ["anthropic-claude-v1", "google-gemini-v1", "openai-responses-v1", "xai-responses-v1", "unknown"]
 OLD, NEW = Target("claude-3-7-sonnet-20250219"), Target("claude-opus-4-8")
-HEAD = AnswerHead("gen-1", 0, "m", "one")
+HEAD = AnswerHead("gen-1", 0, "anthropic/claude-x", "one")
 
 words = st.text(min_size=1, max_size=12).filter(lambda text: not text.isspace())
 ids = st.from_regex(r"[a-zA-Z0-9_-]{1,12}", fullmatch=True)
@@ -95,7 +95,7 @@ def requests(draw: st.DrawFn, target: Target) -> Request:
     maybe: Callable[[st.SearchStrategy[Any]], Any] = lambda values: draw(st.none() | values)  # noqa: E731
     schemas = st.sampled_from([Raw(b'{"type":"object","properties":{},"additionalProperties":false}'), Raw(b'{"type":"string"}')])
     tools = tuple(draw(st.lists(st.builds(
-        Tool, ids, st.none() | words, schemas.filter(lambda raw: b"object" in bytes(raw)), st.none() | st.just(True), st.none() | st.just(Cache("1h"))
+        Tool, ids, st.none() | words, schemas.filter(lambda raw: b"object" in bytes(raw)), st.none() | (st.just(True) if target is NEW else st.none()), st.none() | st.just(Cache("1h"))
     ), max_size=2, unique_by=lambda tool: tool.name)))  # fmt: skip
     if target is OLD:
         thinking = maybe(st.one_of(st.just(Thinking(False)), st.builds(Thinking, st.just(True), st.none(), st.integers(1024, 4000), st.booleans())))
@@ -112,7 +112,7 @@ def requests(draw: st.DrawFn, target: Target) -> Request:
     return Request(
         model=target.model, is_stream=draw(st.booleans()), messages=draw(conversations()), tools=tools, tool_choice=choice,
         allows_parallel=maybe(st.booleans()) if choice is not None and choice.mode != "none" else None, thinking=thinking,
-        output=maybe(st.builds(Output, schemas, is_strict=st.just(True))), max_tokens=draw(st.integers(5000, 9000)),
+        output=maybe(st.builds(Output, schemas, is_strict=st.just(True))) if target is NEW else None, max_tokens=draw(st.integers(5000, 9000)),
         temperature=maybe(st.floats(0, 1)) if does_sample else None, top_p=maybe(st.floats(0, 1)) if does_sample else None,
         top_k=maybe(st.integers(1, 99)) if does_sample else None, stop=tuple(draw(st.lists(words, max_size=2))), user=maybe(words),
         service_tier=maybe(st.sampled_from(["auto", "default"])), cache=maybe(st.sampled_from([Cache(), Cache("1h"), Cache("5m")])),
@@ -131,7 +131,7 @@ def test_a_request_written_and_read_keeps_its_meaning(case: tuple[Target, Reques
 @st.composite
 def answers(draw: st.DrawFn) -> list[Event]:
     """Events as upstreams give them: one block after the other, sources behind what they are of."""
-    events: list[Event] = [Begun("gen-1", "m")]
+    events: list[Event] = [Begun("gen-1", "anthropic/claude-x")]
     said = thought = called = 0
     for kind in draw(st.lists(st.sampled_from(["text", "cited", "thought", "hidden", "call"]), max_size=6)):
         if kind in ("text", "cited"):

@@ -99,6 +99,17 @@ def test_a_system_message_amid_the_others_stays_there(target: Target, role: str,
     assert len(sent) == (3 if target is OLD else 4)
 
 
+def test_a_system_message_where_the_api_takes_none_is_said_by_the_user() -> None:
+    amid = Message("system", (Text("in French"),))
+    sent = _content(HELLO, Message("assistant", (Text("hi"),)), amid, HELLO, target=NEW)
+    assert [turn["role"] for turn in sent] == ["user", "assistant", "user"]
+    assert sent[2]["content"][0]["text"] == "<system>\nin French\n</system>"
+    calls, answers = Message("assistant", (ToolCall("a", "look", "{}"),)), Message("tool", (ToolResult("a", (Text("x"),)),))
+    sent = _content(HELLO, calls, amid, answers, amid, Message("assistant", (Text("so"),)), HELLO, target=NEW)
+    assert [turn["role"] for turn in sent] == ["user", "assistant", "user", "system", "assistant", "user"]
+    assert [block["type"] for block in sent[2]["content"]] == ["tool_result", "text"]
+
+
 def test_a_system_alone_is_said_by_the_user() -> None:
     body, written = _written(messages=(Message("system", (Text("a"),)),))
     assert "system" not in body and body["messages"] == [{"role": "user", "content": [{"type": "text", "text": "a"}]}]
@@ -188,9 +199,22 @@ def test_only_thoughts_of_this_provider_go_back() -> None:
     assert written.changed == ("messages: reasoning of another provider left out",)
 
 
+def test_other_makers_models_get_their_own_thoughts_alone() -> None:
+    parts: tuple[Part, ...] = (Thought("theirs", signature="dA==", format="unknown"), Thought("mine", signature="c2ln", format=OWN), Text("so"))
+    sent = _content(HELLO, Message("assistant", parts), HELLO, target=Target("glm-4.6"))
+    assert sent[1]["content"] == [{"type": "thinking", "thinking": "theirs", "signature": "dA=="}, {"type": "text", "text": "so"}]
+
+
+def test_where_only_texts_may_stand_others_are_left_out_and_named() -> None:
+    picture = Image("https://e.example/a.png")
+    body, written = _written(messages=(Message("system", (Text("a"), picture)), HELLO, Message("assistant", (picture, Text("b"))), HELLO))
+    assert body["system"] == [{"type": "text", "text": "a"}] and len(body["messages"][1]["content"]) == 1
+    assert written.dropped == ("image",)
+
+
 def test_tools_are_sent_with_a_schema_that_is_an_object() -> None:
     tools = (Tool("a", "does", SCHEMA, True, Cache("5m")), Tool("b"), Tool("c", schema=Raw(b'{"properties":{}}')), Tool("d", schema=Raw(b"{}")))
-    body, _ = _written(tools=tools)
+    body, _ = _written(LATE, tools=tools)
     nothing = {"type": "object", "properties": {}}
     assert body["tools"] == [
         {"name": "a", "description": "does", "input_schema": json.loads(bytes(SCHEMA)), "strict": True, "cache_control": {"type": "ephemeral", "ttl": "5m"}},
@@ -308,17 +332,29 @@ def test_verbosity_is_effort_where_the_model_takes_it(target: Target, sent: obje
 
 
 def test_json_of_a_schema_is_asked_for_by_its_name() -> None:
-    body, written = _written(output=Output(SCHEMA, "x"))
+    body, written = _written(LATE, output=Output(SCHEMA, "x"))
     assert body["output_config"] == {"format": {"type": "json_schema", "schema": json.loads(bytes(SCHEMA))}}
     assert written.changed == ()
 
 
 def test_a_schema_is_closed_as_the_api_demands() -> None:
     schema = {"type": "object", "properties": {"a": {"type": "array", "items": {"type": "object", "properties": {}}}}, "$defs": {"d": {"anyOf": [{"type": "object"}]}}}
-    body, written = _written(output=Output(Raw(json.dumps(schema).encode())))
+    body, written = _written(LATE, output=Output(Raw(json.dumps(schema).encode())))
     sent = body["output_config"]["format"]["schema"]
     objects = sent, sent["properties"]["a"]["items"], sent["$defs"]["d"]["anyOf"][0]
     assert all(each["additionalProperties"] is False for each in objects) and len(written.changed) == 1
+
+
+@pytest.mark.parametrize(
+    ("target", "can"),
+    [
+        (Target("claude-sonnet-4"), False), (Target("claude-opus-4-1"), True), (Target("glm-4.6"), True), (Target("glm-4.6", None, frozenset()), False),
+        (Target("claude-sonnet-4", None, frozenset({"structured_outputs"})), True), (Target("claude-opus-5", None, frozenset({"response_format"})), True),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_a_model_counts_more_than_its_name(target: Target, can: bool) -> None:
+    body, written = _written(target, output=Output(SCHEMA), tools=(Tool("a", schema=SCHEMA, is_strict=True),))
+    assert ("output_config" in body, "strict" in body["tools"][0], "strict" not in written.dropped) == (can, can, can)
 
 
 PLAIN = Target("claude-3-5-haiku-20241022", None, frozenset({"tools", "reasoning"}))

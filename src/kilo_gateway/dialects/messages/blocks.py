@@ -19,11 +19,11 @@ from kilo_gateway.dialects.hub.asked import (
     ToolCall,
     ToolResult,
 )
+from kilo_gateway.dialects.hub.notes import Notes
 from kilo_gateway.dialects.messages.caching import marked
 from kilo_gateway.dialects.messages.claude import Claude
 from kilo_gateway.dialects.messages.media import document, image
-from kilo_gateway.dialects.messages.notes import Notes
-from kilo_gateway.dialects.messages.signatures import OWN
+from kilo_gateway.dialects.messages.signatures import OWN, UNKNOWN
 
 Json = dict[str, object]
 _is_id = re.compile(r"[a-zA-Z0-9_-]+").fullmatch
@@ -53,14 +53,18 @@ class Conversation:
         leading = list(takewhile(lambda message: message.role == "system", request.messages))
         rest = request.messages[len(leading) :]
         for message in leading:
-            self.system += self._blocks(message.parts)
+            self.system += self._blocks(self._texts(message.parts))
         for message in rest:
             self._add(message)
+        if any(turn.role == "system" for turn in self.turns):
+            self._settle()
         self._mend()
 
     @property
     def lacks_thought(self) -> bool:
-        """Whether calls are being answered that were made without a thought of this provider's."""
+        """Whether calls are being answered that were made without a thought of Claude's, who then refuses to think."""
+        if not self._model.is_claude:
+            return False
         is_answering = False
         for turn in reversed(self.turns):
             if turn.role == "user":
@@ -72,22 +76,33 @@ class Conversation:
         return is_answering and bool(self.turns[-1].results)
 
     def _add(self, message: Message) -> None:
-        role = "assistant" if message.role == "assistant" else "user"
-        blocks = list(self._blocks(message.parts))
+        parts: Iterable[Part] = message.parts
         if message.role == "system":
-            if self._model.takes_system_amid:
-                role = "system"
-            else:
-                self._notes.change("messages: what the system says amid them is said by the user, as <system>")
-                for block in blocks:
-                    block["text"] = f"<system>\n{block['text']}\n</system>"
-        if not blocks:
-            return
-        if not self.turns or self.turns[-1].role != role:
-            self.turns.append(Turn(role))
-        turn = self.turns[-1]
-        for block in blocks:
+            parts = self._texts(parts)
+        elif message.role == "assistant":
+            parts = self._undrawn(parts)
+        turn = Turn("user" if message.role == "tool" else message.role)
+        for block in self._blocks(parts):
             (turn.results if block["type"] == "tool_result" else turn.others).append(block)
+        if turn.content:
+            _append(self.turns, turn)
+
+    def _settle(self) -> None:
+        """What the system says amid them may stand behind a user's turn and ahead of an assistant's, or last.
+
+        https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages
+        """
+        turns: list[Turn] = []
+        after = [*(turn.role for turn in self.turns[1:]), "assistant"]
+        for turn, following in zip(self.turns, after, strict=True):
+            is_placed = bool(turns) and turns[-1].role == "user" and following == "assistant"
+            if turn.role == "system" and not (is_placed and self._model.takes_system_amid):
+                self._notes.change("messages: what the system says amid them is said by the user, as <system>")
+                turn.role = "user"
+                for block in turn.others:
+                    block["text"] = f"<system>\n{block['text']}\n</system>"
+            _append(turns, turn)
+        self.turns = turns
 
     def _mend(self) -> None:
         """What the API demands of the first turn and of the last."""
@@ -103,6 +118,21 @@ class Conversation:
             if isinstance(text, str) and text != text.rstrip():
                 last["text"] = text.rstrip()
                 self._notes.change("messages: space at the end of the last left out")
+
+    def _texts(self, parts: Iterable[Part]) -> Iterator[Part]:
+        for part in parts:
+            if isinstance(part, Text):
+                yield part
+            else:
+                self._notes.drop(type(part).__name__.lower())
+
+    def _undrawn(self, parts: Iterable[Part]) -> Iterator[Part]:
+        """An assistant of this dialect draws nothing."""
+        for part in parts:
+            if isinstance(part, Image | File):
+                self._notes.drop(type(part).__name__.lower())
+            else:
+                yield part
 
     def _blocks(self, parts: Iterable[Part]) -> Iterator[Json]:
         for part in parts:
@@ -138,9 +168,10 @@ class Conversation:
         return marked({"type": "text", "text": part.text}, part.cache)
 
     def _thought(self, part: Thought) -> Json | None:
-        if part.format == OWN and part.signature:
+        own = OWN if self._model.is_claude else UNKNOWN
+        if part.format == own and part.signature:
             return {"type": "thinking", "thinking": part.text or part.summary, "signature": part.signature}
-        if part.format == OWN and part.encrypted:
+        if part.format == OWN and part.encrypted and self._model.is_claude:
             return {"type": "redacted_thinking", "data": part.encrypted}
         self._notes.change("messages: reasoning of another provider left out")
         return None
@@ -173,3 +204,12 @@ class Conversation:
             return id
         self._notes.change("messages: ids of tool calls put into letters, digits, _ and -")
         return f"{_no_id.sub('_', id)[:40]}_{hashlib.sha256(id.encode()).hexdigest()[:8]}"
+
+
+def _append(turns: list[Turn], turn: Turn) -> None:
+    """Turns of one role are one."""
+    if turns and turns[-1].role == turn.role:
+        turns[-1].results += turn.results
+        turns[-1].others += turn.others
+    else:
+        turns.append(turn)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from kilo_gateway.dialects.hub.asked import Cache
-from kilo_gateway.dialects.messages.notes import Notes
+from kilo_gateway.dialects.hub.notes import Notes
 
 Json = dict[str, object]
 MAX_MARKS = 4

@@ -8,6 +8,8 @@ import re
 
 from msgspec import Struct
 
+from kilo_gateway.dialects.hub.asked import Target
+
 _NAME = re.compile(r"claude-(?:([a-z]+)-)?(\d{1,2})(?:[.-](\d{1,2}))?(?!\d)(?:-([a-z]+))?").search
 
 
@@ -41,6 +43,11 @@ class Claude(Struct, frozen=True):
         return self.version < (4, 1)
 
     @property
+    def takes_schemas(self) -> bool:
+        """Of answers, and strictly of tools. Of other makers' models nothing is known."""
+        return self.version >= (4, 1) or not self.is_claude
+
+    @property
     def takes_system_amid(self) -> bool:
         """Messages of the role system."""
         return self.version >= (4, 8) and (self.family, self.version) != ("sonnet", (5, 0))
@@ -54,3 +61,10 @@ def claude(model: str) -> Claude:
     if found is None:
         return Claude("claude") if "claude" in model else Claude()
     return Claude(found[1] or found[4] or "claude", (int(found[2]), int(found[3] or 0)))
+
+
+def knows_schemas(target: Target) -> bool:
+    """What is said of the model counts more than its name."""
+    if target.parameters is None:
+        return claude(target.model).takes_schemas
+    return target.knows("structured_outputs") or target.knows("response_format")

@@ -10,8 +10,9 @@ from msgspec import Raw
 
 from kilo_gateway.core.errors import BadRequest
 from kilo_gateway.dialects.hub.asked import Output, Request, Target
+from kilo_gateway.dialects.hub.notes import Notes
 from kilo_gateway.dialects.messages import shapes
-from kilo_gateway.dialects.messages.notes import Notes
+from kilo_gateway.dialects.messages.claude import knows_schemas
 
 ANSWER_TOOL = "kilo_gateway_json_"
 _MAX_NAME = 64
@@ -45,8 +46,7 @@ def write_output(request: Request, target: Target, notes: Notes) -> Shape:
     output = request.output
     if output is None:
         return Shape()
-    can = target.knows("structured_outputs") or target.knows("response_format")
-    if can and output.schema is not None:
+    if knows_schemas(target) and output.schema is not None:
         return Shape(format={"type": "json_schema", "schema": _closed(output.schema, notes)})
     if request.tool_choice is not None and request.tool_choice.mode == "tool":
         notes.drop("output")  # another tool is forced

@@ -23,7 +23,7 @@ from kilo_gateway.dialects.hub.answered import (
 from kilo_gateway.dialects.messages.faults import read_error, read_problem
 from kilo_gateway.dialects.messages.output import ANSWER_TOOL
 from kilo_gateway.dialects.messages.shapes import ABSENT
-from kilo_gateway.dialects.messages.signatures import OWN, unseal
+from kilo_gateway.dialects.messages.signatures import OWN, UNKNOWN, unseal
 from kilo_gateway.dialects.messages.usage import Tally
 
 __all__ = ["Reader", "read_answer", "read_error"]
@@ -124,6 +124,7 @@ class Reader:
         self._tally = Tally(is_cost_reported=is_cost_reported)
         self._open: dict[int, _Open] = {}
         self._thoughts = self._calls = self._characters = 0
+        self._format = OWN
 
     def read(self, name: bytes, data: bytes) -> list[Event]:
         event = _read(data)
@@ -163,15 +164,17 @@ class Reader:
                 return [TextDelta(delta.partial_json)]
             return [CallDelta(block.index, delta.partial_json)]
         if delta.thinking:
-            return [ThoughtDelta(block.index, delta.thinking, format=OWN)]
+            return [ThoughtDelta(block.index, delta.thinking, format=self._format)]
         if delta.signature:
-            return [_proof(block.index, delta.signature)]
+            return [self._proof(block.index, delta.signature)]
         if delta.citation is not None:
             block.cited.append(delta.citation)
         return []
 
     def _start(self, message: _Message) -> Iterator[Event]:
         yield Begun(message.id or "", message.model or "")
+        if message.model and "claude" not in message.model:
+            self._format = UNKNOWN
         usage = self._tally.take(message.usage)
         if usage is not None:
             yield Told(usage, is_final=False)
@@ -199,12 +202,18 @@ class Reader:
     def _thought(self, index: int, block: _Block) -> list[Event]:
         events: list[Event] = []
         if block.thinking:
-            events.append(ThoughtDelta(index, block.thinking, format=OWN))
+            events.append(ThoughtDelta(index, block.thinking, format=self._format))
         if block.signature:
-            events.append(_proof(index, block.signature))
+            events.append(self._proof(index, block.signature))
         if block.data:
-            events.append(_proof(index, block.data, is_redacted=True))
+            events.append(self._proof(index, block.data, is_redacted=True))
         return events
+
+    def _proof(self, index: int, text: str, *, is_redacted: bool = False) -> ThoughtDelta:
+        found = unseal(text, self._format, is_redacted=is_redacted)
+        return ThoughtDelta(
+            index, signature=found.signature, encrypted=found.encrypted, format=found.format, id=found.id
+        )  # fmt: skip
 
     def _end(self, at: int) -> Iterator[Event]:
         block = self._open.pop(at, None)
@@ -254,13 +263,6 @@ def read_answer(body: bytes, *, is_cost_reported: bool = False) -> list[Event]:
     if message.content is None:
         raise BadAnswer("the answer has no content")
     return list(Reader(is_cost_reported=is_cost_reported).whole(message))
-
-
-def _proof(index: int, text: str, *, is_redacted: bool = False) -> ThoughtDelta:
-    found = unseal(text, is_redacted=is_redacted)
-    return ThoughtDelta(
-        index, signature=found.signature, encrypted=found.encrypted, format=found.format, id=found.id
-    )  # fmt: skip
 
 
 def _read(data: bytes) -> _Event:

@@ -6,10 +6,10 @@ import msgspec
 from msgspec import Raw
 
 from kilo_gateway.dialects.hub.asked import Cache, Request, Target, Tool, Written
+from kilo_gateway.dialects.hub.notes import Notes
 from kilo_gateway.dialects.messages.blocks import Conversation
 from kilo_gateway.dialects.messages.caching import MAX_MARKS, control, limit, marked
-from kilo_gateway.dialects.messages.claude import Claude, claude
-from kilo_gateway.dialects.messages.notes import Notes
+from kilo_gateway.dialects.messages.claude import Claude, claude, knows_schemas
 from kilo_gateway.dialects.messages.output import Shape, write_output
 from kilo_gateway.dialects.messages.thinking import EFFORTS, Plan, Planner
 
@@ -67,7 +67,7 @@ class _Sending:
             made["description"] = tool.description
         made["input_schema"] = _schema(tool.schema)
         if tool.is_strict:
-            if self._target.knows("structured_outputs"):
+            if knows_schemas(self._target):
                 made["strict"] = True
             else:
                 self._notes.drop("strict")

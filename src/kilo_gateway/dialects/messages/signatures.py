@@ -10,6 +10,7 @@ from typing import get_args
 from kilo_gateway.dialects.hub.asked import Format, Thought
 
 OWN: Format = "anthropic-claude-v1"
+UNKNOWN: Format = "unknown"  # of other makers' models behind this dialect: what they sign, Claude would refuse
 _FORMATS: tuple[Format, ...] = get_args(Format)
 _sealed = re.compile(r"([a-z0-9-]+):(signature|encrypted):(\d{1,3}):(.*)", re.DOTALL).fullmatch
 
@@ -26,14 +27,14 @@ def seal(thought: Thought) -> str:
     return f"{thought.format or 'unknown'}:{what}:{len(id)}:{id}{value}"
 
 
-def unseal(text: str, *, is_redacted: bool = False) -> Thought:
-    """The thought without its text. `is_redacted`: it stood where Claude puts what is encrypted."""
+def unseal(text: str, own: Format = OWN, *, is_redacted: bool = False) -> Thought:
+    """The thought without its text. `own`: of what is not put so. `is_redacted`: it stood where what is encrypted does."""
     if not text:
         return Thought()
     found = _sealed(text) if ":" in text else None
     format = next((known for known in _FORMATS if known == found[1]), None) if found else None
     if found is None or format is None:
-        return Thought(encrypted=text, format=OWN) if is_redacted else Thought(signature=text, format=OWN)
+        return Thought(encrypted=text, format=own) if is_redacted else Thought(signature=text, format=own)
     length = int(found[3])
     id, value = found[4][:length], found[4][length:]
     if found[2] == "encrypted":

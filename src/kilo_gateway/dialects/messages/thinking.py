@@ -10,9 +10,9 @@ from msgspec import Struct
 
 from kilo_gateway.core.errors import BadRequest
 from kilo_gateway.dialects.hub.asked import Effort, Request, Target, Thinking
+from kilo_gateway.dialects.hub.notes import Notes
 from kilo_gateway.dialects.messages import shapes
 from kilo_gateway.dialects.messages.claude import Claude
-from kilo_gateway.dialects.messages.notes import Notes
 
 MIN_BUDGET = 1024
 _ROOM = 4096  # for the answer, where the budget alone was asked for

@@ -106,7 +106,7 @@ def _counts(told: _Bare) -> dict[str, int]:
             found["thinking"] = told.output_tokens_details.thinking_tokens
         if told.server_tool_use is not None:
             found["searches"] = told.server_tool_use.web_search_requests
-    return {name: int(count) for name, count in found.items() if count is not None}
+    return {name: int(min(count, MAX_TOKENS + 1)) for name, count in found.items() if count is not None}
 
 
 def _charged(told: Raw) -> money.Nanos | None:

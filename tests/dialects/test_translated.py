@@ -2,17 +2,19 @@
 
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 from tests.streams import DONE, FINISH, content, usage
 
-from kilo_gateway.core.errors import BadAnswer, Truncated, UpstreamError
+from kilo_gateway.core.errors import BadAnswer, BadRequest, Truncated, UpstreamError
 from kilo_gateway.core.price import Price
 from kilo_gateway.core.types import Call, Endpoint, Origin
+from kilo_gateway.dialects.hub.asked import Request, Thinking
 from kilo_gateway.dialects.sse import Splitter
-from kilo_gateway.dialects.table import CALLERS, UPSTREAMS
+from kilo_gateway.dialects.table import CALLERS, RESPONSES_CALLER, UPSTREAMS
 from kilo_gateway.dialects.translated import TranslatedBody, TranslatedStream
 
 PRICE = Price(1_000_000, 2_000_000)
@@ -110,3 +112,20 @@ def test_a_truncated_stream_says_so() -> None:
     one.feed(content("a"))
     with pytest.raises(Truncated):
         one.finish()
+
+
+def test_thoughts_that_are_not_to_be_shown_are_not() -> None:
+    hidden = msgspec.structs.replace(CALL, crossing=Request(model="m", thinking=Thinking(True, is_excluded=True)))
+    thinking = content("").replace(b'"content":""', b'"reasoning_content":"hm"')
+    one = TranslatedStream(hidden, ENDPOINT, *CHAT)
+    out = one.feed(thinking + content("Hel") + FINISH + usage(25, 7) + DONE) + one.finish()
+    assert b"hm" not in out and b"Hel" in out
+    body = TranslatedBody(hidden, ENDPOINT, *CHAT)
+    body.feed(b'{"choices":[{"message":{"content":"Hel","reasoning":"hm"},"finish_reason":"stop"}]}')
+    assert b"hm" not in body.finish()
+
+
+@pytest.mark.parametrize("member", ['"store":true', '"previous_response_id":"r"', '"conversation":"c"'])
+def test_what_would_need_something_stored_is_refused_even_where_it_is_relayed(member: str) -> None:
+    with pytest.raises(BadRequest):
+        RESPONSES_CALLER.open_body(b'{"model":"m","input":"hi",%b}' % member.encode())

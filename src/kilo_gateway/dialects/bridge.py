@@ -23,6 +23,7 @@ from kilo_gateway.dialects.translated import TranslatedBody, TranslatedStream
 from kilo_gateway.dialects.troubles import told_by
 
 _NO_PICTURES = "the local model takes text alone, no images and no audio. {}"
+_REASONING = ("reasoning", "reasoning_effort", "include_reasoning", "thinking")
 _RETRY_AFTER = re.compile(r"[0-9A-Za-z ,:.+-]{1,64}").fullmatch
 _of_its_limits = re.compile(r"context|image|audio|tool", re.IGNORECASE).search
 _STREAMS = (b"text/event-stream", b"application/vnd.amazon.eventstream")
@@ -43,7 +44,7 @@ class Bridge:
         return _obstacle(_crossing(call), endpoint)
 
     def shape(self, call: Call, endpoint: Endpoint, output_cap: int | None) -> bytes:
-        call.dropped = call.changed = ()
+        call.dropped, call.changed = _unknown_to(endpoint, call), ()
         if endpoint.dialect == call.dialect == openai_chat.NAME:
             return openai_chat.splice(call, endpoint, output_cap)
         if _is_relayed(call, endpoint):
@@ -122,6 +123,13 @@ def _is_relayed(call: Call, endpoint: Endpoint) -> bool:
     if call.dialect == RESPONSES and replays_foreign_thoughts(call.fields):
         return False
     return not (endpoint.is_demo or endpoint.is_local)
+
+
+def _unknown_to(endpoint: Endpoint, call: Call) -> tuple[str, ...]:
+    """Of a request that is relayed: how much to think, where the model is known not to."""
+    if endpoint.parameters is None or "reasoning" in endpoint.parameters:
+        return ()
+    return tuple([name for name in _REASONING if name in call.fields])
 
 
 def _crossing(call: Call) -> Request:

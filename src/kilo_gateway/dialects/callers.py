@@ -12,19 +12,26 @@ from kilo_gateway.dialects.hub.asked import File, Image, Request, Video
 
 
 class Caller:
-    """One whose bodies are opened one level, and read whole only where they cross into another dialect."""
+    """One whose bodies are opened one level, and read whole only where they cross into another dialect.
+
+    `check`: of what is refused even where nothing crosses.
+    """
 
     def __init__(
         self, name: str, read_request: Callable[[Mapping[str, Raw]], Request], error_body: Callable[[GatewayError], bytes],
         error_events: Callable[[GatewayError, AnswerHead], bytes],
+        check: Callable[[Mapping[str, Raw]], None] = lambda fields: None,
     ) -> None:  # fmt: skip
         self.name = name
         self._read_request = read_request
         self.error_body = error_body
         self._error_events = error_events
+        self._check = check
 
     def open_body(self, body: bytes) -> Call:
-        return openai_chat.open_call(self.name, body)
+        call = openai_chat.open_call(self.name, body)
+        self._check(call.fields)
+        return call
 
     def extent(self, call: Call) -> Extent:
         """Raises BadRequest for a body that cannot be read."""

@@ -38,6 +38,7 @@ _arguments = re.compile(rb'"arguments"[ ]?:[ ]?("(?:[^"\\]|\\.)*")', re.DOTALL).
 _ABSENT = Raw(b"null")
 _CAPS = ("max_completion_tokens", "max_tokens")
 _BOUNDED_PARTS = frozenset({"text", "refusal", "image_url", "input_audio"})  # audio travels in the body
+_OF_TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
 _NOTHING = (b"null", b"[]", b"{}", b"false")
 NO_CODE = "upstream_error"
 _is_code = re.compile(r"[A-Za-z0-9_.:-]{1,64}").fullmatch
@@ -202,13 +203,17 @@ def decode_object(body: bytes) -> dict[str, Raw]:
 def splice(call: Call, endpoint: Endpoint, output_cap: int | None = None) -> bytes:
     """The caller's own body with the upstream's model name, and usage asked for whether the caller did or not.
 
-    `output_cap`: tokens the answer may have, where the caller has said nothing of it.
+    `output_cap`: tokens the answer may have, where the caller has said nothing of it. What is `call.dropped` is left out.
     """
     fields = call.fields
+    if call.dropped:
+        fields = {name: value for name, value in fields.items() if name not in call.dropped}
     if output_cap is not None:
         fields = {name: value for name, value in fields.items() if name not in _CAPS}
         fields[endpoint.cap_field] = Raw(b"%d" % output_cap)
     fields["model"] = Raw(endpoint.model_json)
+    if "tools" in fields and bytes(fields["tools"]) == b"[]":
+        fields = {name: value for name, value in fields.items() if name not in _OF_TOOLS}  # strict upstreams refuse none
     if call.is_stream:
         asked = fields.get("stream_options")
         fields["stream_options"] = _WITH_USAGE if asked is None else _with_usage(asked)

@@ -38,8 +38,8 @@ class Relay(Struct, frozen=True):
 
 
 def splice(call: Call, endpoint: Endpoint, relay: Relay, output_cap: int | None) -> bytes:
-    """The caller's own body with the upstream's model name."""
-    fields = call.fields
+    """The caller's own body with the upstream's model name, without what is `call.dropped`."""
+    fields = {name: value for name, value in call.fields.items() if name not in call.dropped}
     fields["model"] = Raw(endpoint.model_json)
     if output_cap is not None:
         fields = {**fields, relay.cap_field: Raw(b"%d" % output_cap)}

@@ -54,7 +54,8 @@ MESSAGES_CALLER = Caller(
     MESSAGES, messages_asking.read_request, messages_writing.error_body, messages_writing.error_events
 )  # fmt: skip
 RESPONSES_CALLER = Caller(
-    RESPONSES, responses_asking.read_request, responses_writing.error_body, responses_writing.error_events
+    RESPONSES, responses_asking.read_request, responses_writing.error_body, responses_writing.error_events,
+    responses_asking.check_stateless,
 )  # fmt: skip
 
 # Same dialect on both sides, where events have names.

@@ -122,6 +122,8 @@ class TranslatedBody:
         usage = self.used()
         self.cost = cost_of(usage, self._endpoint, self._call.at_ms)
         told = None if self.cost is None else usd(self.cost)
+        if hides_thoughts(self._call):
+            events = [event for event in events if not isinstance(event, ThoughtDelta)]
         return self._caller.write_answer(fold(events), self._accounts.head(), usage, told)
 
     def held(self) -> bytes:
@@ -146,6 +148,7 @@ class TranslatedStream:
         self._reader = upstream.reader(endpoint)
         self._accounts = Accounts(call, endpoint)
         self._writer: StreamWriter | None = None
+        self._hides_thoughts = hides_thoughts(call)
         self._waiting: list[Event] = []  # until something is said
         self._has_ended = self._has_failed = False
         self.cost: Nanos | None = None
@@ -196,7 +199,8 @@ class TranslatedStream:
                     error.before = b"".join(out)
                     raise error
                 self._accounts.note(event)
-                self._waiting.append(event)
+                if not (self._hides_thoughts and isinstance(event, ThoughtDelta)):
+                    self._waiting.append(event)
             if self._accounts.has_said:
                 out.append((self._writer or self._begin()).write(self._waiting))
                 self._waiting = []
@@ -206,6 +210,12 @@ class TranslatedStream:
         self.upstream_id = self._accounts.begun.id
         self._writer = self._caller.writer(self._accounts.head())
         return self._writer
+
+
+def hides_thoughts(call: Call) -> bool:
+    """Whether the caller wants them thought and not shown."""
+    asked = call.crossing
+    return isinstance(asked, Request) and asked.thinking is not None and asked.thinking.is_excluded
 
 
 def failed(event: Failed, endpoint: Endpoint) -> UpstreamRefused:

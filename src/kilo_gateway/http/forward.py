@@ -379,7 +379,7 @@ class Forward:
         """All but the framing line. `is_known`: which endpoint it will be."""
         exchange, id = self._exchange, self._exchange.id.encode()
         capped = b"" if exchange.output_cap is None else b"x-kilo-max-tokens: %d\r\n" % exchange.output_cap
-        if exchange.call.crossing is not None and is_known:
+        if (exchange.call.dropped or exchange.call.changed) and is_known:
             capped += _lost_lines(exchange.call)
         return b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nx-generation-id: %b\r\n%b%b%bx-kilo-overhead-us: %d\r\n" % (
             content_type or self._content_type(), id, self._client.head_lines or b"x-request-id: %b\r\n" % id,

@@ -7,10 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
+from msgspec.structs import replace
 from tests.dialects import hub
 
 from kilo_gateway.core.errors import BadAnswer, BadRequest
 from kilo_gateway.core.price import Usage
+from kilo_gateway.core.types import Endpoint, Origin
+from kilo_gateway.dialects import openai_chat
+from kilo_gateway.dialects.bridge import Bridge
 from kilo_gateway.dialects.chat import asking, reading, shaping, writing
 from kilo_gateway.dialects.hub import answered as said
 from kilo_gateway.dialects.hub import asked
@@ -18,6 +22,7 @@ from kilo_gateway.dialects.hub.folding import fold
 from kilo_gateway.dialects.sse import Splitter
 
 HEAD = said.AnswerHead("answer-1", 1_700_000_000, "a/m", "one")
+ENDPOINT = Endpoint("one", "a/m", Origin("h", 1), "openai-chat", b'"m"', b"", b"", b'"one"', b'"a/m"', None)
 USAGE = Usage(25, 7, cache_read_tokens=5, reasoning_tokens=2)
 TARGET = asked.Target("upstreams-own")
 
@@ -153,3 +158,29 @@ def test_an_error_inside_is_told() -> None:
     [failed] = reading.Reader().read(b"", b'{"error":{"message":"no","code":"x"}}')
     assert failed == said.Failed("no", "x", None)
     assert reading.read_error(b'{"detail":"no"}', 400) == said.Failed("no", "upstream_error", 400)
+
+
+def test_an_empty_list_of_tools_is_left_out() -> None:
+    for members in ({"tools": []}, {"tools": [], "tool_choice": "auto", "parallel_tool_calls": True}):
+        call = openai_chat.open_body(json.dumps({"model": "m", "messages": [], **members}).encode())
+        assert json.loads(openai_chat.splice(call, ENDPOINT)) == {"model": "m", "messages": []}
+
+
+def test_tools_of_a_providers_own_are_lost_and_named() -> None:
+    request = read(tools=[{"type": "web_search"}, {"type": "function", "function": {"name": "look"}}])
+    assert ([tool.name for tool in request.tools], request.lost) == (["look"], ("tools[type=web_search]",))
+
+
+@pytest.mark.parametrize("signature", [5, None, {"a": 1}, "c2ln"])
+def test_a_signature_that_is_no_text_is_none(signature: object) -> None:
+    call = {"id": "c", "function": {"name": "look", "arguments": "{}"}, "extra_content": {"google": {"thought_signature": signature}}}
+    [message] = read(messages=[{"role": "assistant", "tool_calls": [call]}]).messages
+    assert message.parts == (asked.ToolCall("c", "look", "{}", signature if isinstance(signature, str) else ""),)
+
+
+def test_a_model_known_not_to_think_is_not_asked_to_where_the_request_is_relayed() -> None:
+    call = openai_chat.open_body(json.dumps({"model": "m", "messages": [], "reasoning": {"effort": "high"}}).encode())
+    plain, thinks = replace(ENDPOINT, parameters=("tools",)), replace(ENDPOINT, parameters=("reasoning",))
+    assert json.loads(Bridge().shape(call, plain, None)) == {"model": "m", "messages": []} and call.dropped == ("reasoning",)
+    for endpoint in (thinks, ENDPOINT):
+        assert "reasoning" in json.loads(Bridge().shape(call, endpoint, None)) and call.dropped == ()

@@ -64,10 +64,12 @@ def read_request(fields: Mapping[str, Raw]) -> Request:
     read = _Fields(fields)
     thinking = _thinking(read)
     has_logprobs = read("logprobs", _boolean)
+    tools = read("tools", _tools) or []
+    foreign = [f"tools[type={tool.type[:40]}]" for tool in tools if tool.function is None]
     return Request(
         model=read("model", _text) or "", is_stream=bool(read("stream", _boolean)),
         messages=_read_messages(read("messages", _messages)),
-        tools=tuple(_read_tool(each, at) for at, each in enumerate(read("tools", _tools) or [])),
+        tools=tuple(_read_tool(each) for each in tools if each.function is not None),
         tool_choice=_read_choice(read("tool_choice", _choice)), allows_parallel=read("parallel_tool_calls", _boolean),
         thinking=thinking, output=_read_output(read("response_format", _format)), verbosity=read("verbosity", _text),
         max_tokens=read("max_completion_tokens", _integer) or read("max_tokens", _integer),
@@ -78,7 +80,7 @@ def read_request(fields: Mapping[str, Raw]) -> Request:
         logit_bias=read.raw("logit_bias"), logprobs=(read("top_logprobs", _integer) or 0) if has_logprobs else None,
         user=read("user", _text), metadata=read.raw("metadata"), service_tier=read("service_tier", _text),
         cache=_mark(read("cache_control", _cache)), cache_key=read("prompt_cache_key", _text),
-        lost=tuple(sorted(fields.keys() - _KNOWN)),
+        lost=(*sorted(fields.keys() - _KNOWN), *foreign),
     )  # fmt: skip
 
 
@@ -133,10 +135,9 @@ def _thinking(read: _Fields) -> Thinking | None:
     )  # fmt: skip
 
 
-def _read_tool(tool: shapes.Tool, at: int) -> Tool:
+def _read_tool(tool: shapes.Tool) -> Tool:
     function = tool.function
-    if function is None:
-        raise BadRequest(f"tools[{at}] is of type {tool.type[:40]!r}; across dialects only functions can be called.")
+    assert function is not None  # others are the provider's own
     schema = None if bytes(function.parameters) == b"null" else function.parameters
     return Tool(function.name, function.description, schema, function.strict, _mark(tool.cache_control))
 
@@ -201,8 +202,8 @@ def _calls(message: shapes.Message, at: int) -> Iterable[ToolCall]:
         if call.function is None:
             raise BadRequest(f"messages[{at}].tool_calls[{nth}]: across dialects only functions can be called.")
         google = call.extra_content.google if call.extra_content is not None else None
-        signature = google.thought_signature if google is not None else None
-        yield ToolCall(call.id or "", call.function.name, call.function.arguments or "{}", signature or "")
+        signature = shapes.signature_of(google)
+        yield ToolCall(call.id or "", call.function.name, call.function.arguments or "{}", signature)
 
 
 def _parts(content: str | list[shapes.Part] | None, at: int) -> Iterable[Part]:

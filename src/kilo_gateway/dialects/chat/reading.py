@@ -183,7 +183,7 @@ class Reader:
         if index is None:
             index = self._calls[key] = len(self._calls)
             google = call.extra_content.google if call.extra_content is not None else None
-            yield CallBegun(index, call.id or "", function.name, (google.thought_signature if google else None) or "")
+            yield CallBegun(index, call.id or "", function.name, shapes.signature_of(google))
         if function.arguments:
             yield CallDelta(index, function.arguments)
 

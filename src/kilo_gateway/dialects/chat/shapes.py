@@ -1,5 +1,6 @@
 """The members of a chat completion request that a crossing reads, as they stand in JSON."""
 
+import msgspec
 from msgspec import Raw, Struct
 
 ABSENT = Raw(b"null")
@@ -52,7 +53,7 @@ class Custom(Struct):
 
 
 class Google(Struct):
-    thought_signature: str | None = None
+    thought_signature: Raw = ABSENT  # whatever clients make of it
 
 
 class Extra(Struct):
@@ -135,3 +136,14 @@ class Reasoning(Struct):
     enabled: bool | None = None
     exclude: bool | None = None
     summary: str | None = None
+
+
+_text = msgspec.json.Decoder(str).decode
+
+
+def signature_of(google: Google | None) -> str:
+    """Empty where there is none, or one that is no text."""
+    try:
+        return "" if google is None else _text(google.thought_signature)
+    except msgspec.MsgspecError:
+        return ""

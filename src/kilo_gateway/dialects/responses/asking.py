@@ -86,6 +86,11 @@ def read_request(fields: Mapping[str, Raw]) -> Request:
     )  # fmt: skip
 
 
+def check_stateless(fields: Mapping[str, Raw]) -> None:
+    """Raises BadRequest for what would need something stored. For requests that are not read otherwise."""
+    _refuse_stored(_Fields(fields))
+
+
 def replays_foreign_thoughts(fields: Mapping[str, Raw]) -> bool:
     """Whether an envelope of ours may be in it. Such a request is no upstream's own, though he speaks this dialect."""
     return _SEALED in bytes(fields.get("input", shapes.ABSENT))

@@ -124,7 +124,7 @@ def _connect(directory: Path) -> tuple[Silent, ClientConnection, UpstreamConnect
     upstreams = {each.name: each for each in settings.upstreams}
     data = compile_snapshot(catalogue, settings, upstreams, keys, version=1, hop=keyring.hop, local_key="")
     snapshot = Snapshot(data, keyring.pepper)
-    parts = build_worker(settings, files, keyring, snapshot, _say_nothing, list, name="replay", crash_at="")
+    parts = build_worker(settings, files, keyring, snapshot, _say_nothing, list, str, name="replay", crash_at="")
     upstream = UpstreamConnection(parts.gateway.pool, snapshot.resolve(MODEL).endpoints[0].origin)
     upstream.connection_made(Silent())
     parts.gateway.pool.give_back(upstream)

@@ -5,6 +5,7 @@ are looked into: those are few, and the rest are text. (Chat completions, which 
 """
 
 import re
+from collections.abc import Callable
 
 import msgspec
 from msgspec import Raw, Struct
@@ -15,7 +16,7 @@ from kilo_gateway.core.pipeline import cost_of
 from kilo_gateway.core.price import Usage
 from kilo_gateway.core.types import Call, Endpoint
 from kilo_gateway.dialects import sse
-from kilo_gateway.dialects.hub.answered import Event, Failed
+from kilo_gateway.dialects.hub.answered import AnswerHead, Event, Failed
 from kilo_gateway.dialects.sides import UpstreamSide
 from kilo_gateway.dialects.translated import MAX_ANSWER_BYTES, Accounts, failed
 
@@ -28,13 +29,15 @@ _encode = msgspec.json.Encoder().encode
 class Relay(Struct, frozen=True):
     """How a dialect is relayed. `marks`: one is in every event that matters; `lasts`: names of the one with the last usage;
 
-    `within`: the member of that event in which usage stands; `cap_field`: of a request.
+    `within`: the member of that event in which usage stands; `cap_field`: of a request. `failure`: how a stream is ended by
+    an error, where that depends on what was relayed last.
     """
 
     marks: tuple[bytes, ...]
     lasts: frozenset[bytes]
     within: str
     cap_field: str
+    failure: Callable[[bytes, GatewayError, AnswerHead], bytes] | None = None
 
 
 def splice(call: Call, endpoint: Endpoint, relay: Relay, output_cap: int | None) -> bytes:
@@ -103,6 +106,7 @@ class NamedStream:
         self._partial = b""
         self._passed = self._events = 0
         self._has_failed = False
+        self._last = b""  # relayed
         self.cost: Nanos | None = None
         self.upstream_id = ""
 
@@ -137,7 +141,8 @@ class NamedStream:
         return b""
 
     def failure(self, error: GatewayError) -> bytes:
-        return b""
+        made = self._relay.failure
+        return b"" if made is None else made(self._last, error, self._accounts.head())
 
     def used(self) -> Usage:
         return self._accounts.used()
@@ -146,6 +151,7 @@ class NamedStream:
         return max(self._events, (self._passed - self._events * _FRAME_BYTES) // 4)
 
     def _pass(self, data: bytes) -> bytes:
+        self._last = data
         if not any(mark in data for mark in self._relay.marks):
             self._passed += len(data)
             self._events += data.count(b"\ndata:") or 1

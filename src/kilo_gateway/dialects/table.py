@@ -63,7 +63,7 @@ RELAYS = {
     MESSAGES: Relay((b"message_", b'"error"'), frozenset({b"message_delta"}), "", "max_tokens"),
     RESPONSES: Relay(
         (b'"response":', b'"error"'), frozenset({b"response.completed", b"response.incomplete"}), "response",
-        "max_output_tokens",
+        "max_output_tokens", responses_writing.failure_behind,
     ),
 }
 

@@ -49,13 +49,16 @@ _plain = re.compile(r"[^A-Za-z0-9]+").sub
 _encode = msgspec.json.Encoder().encode
 
 
+_NUMBERS = re.compile(rb'"sequence_number"[ ]?:[ ]?(\d{1,9})').findall
+
+
 class Writer:
     """Calls stay open until a thought begins, or the end: their pieces may come by turns. Items close in their order."""
 
-    def __init__(self, head: AnswerHead) -> None:
+    def __init__(self, head: AnswerHead, number: int = 0) -> None:
         self._head = head
         self._suffix = _plain("", head.id)[-48:]
-        self._number = 0  # of the next event
+        self._number = number  # of the next event
         self._items: list[Item] = []
         self._open_items: list[Item] = []  # and perhaps some that are closed
         self._ids: set[str] = set()
@@ -314,6 +317,12 @@ def error_body(error: GatewayError) -> bytes:
 def error_events(error: GatewayError, head: AnswerHead) -> bytes:
     """For whoever has no Writer at hand; else Writer.fail, which knows the number and what was said."""
     return Writer(head).fail(error)
+
+
+def failure_behind(relayed: bytes, error: GatewayError, head: AnswerHead) -> bytes:
+    """The end of a stream that was relayed so far: `relayed` is the last of it."""
+    numbers = _NUMBERS(relayed)
+    return Writer(head, int(numbers[-1]) + 1 if numbers else 0).fail(error)
 
 
 def usage_members(usage: Usage, cost_usd: float | None) -> Json:

@@ -1,0 +1,95 @@
+"""Messages and Responses between equals: byte for byte but for what usage costs, however it was cut."""
+
+import json
+
+import pytest
+from msgspec import Raw
+
+from kilo_gateway.core.errors import Truncated, UpstreamError
+from kilo_gateway.core.price import Price, Usage
+from kilo_gateway.core.types import Call, Endpoint, Origin
+from kilo_gateway.dialects.hub.answered import AnswerHead, Begun, CallBegun, CallDelta, Finished, TextDelta
+from kilo_gateway.dialects.hub.folding import fold
+from kilo_gateway.dialects.relaying import NamedBody, NamedStream, splice
+from kilo_gateway.dialects.table import CALLERS, RELAYS, UPSTREAMS
+
+HEAD = AnswerHead("answer-1", 1_700_000_000, "upstreams-own", "them")
+EVENTS = [Begun("answer-1", "upstreams-own", 1_700_000_000), TextDelta("Hel"), TextDelta("lo \"usage\""), CallBegun(0, "call_1", "look"),
+          CallDelta(0, '{"error":1}'), Finished("tool_calls")]  # fmt: skip
+DIALECTS = sorted(RELAYS)
+
+
+def endpoint(dialect: str) -> Endpoint:
+    return Endpoint("one", "mock/model", Origin("h", 1), dialect, b'"m"', b"", b"", b'"one"', b'"mock/model"', Price(10**6, 2 * 10**6))
+
+
+def call(dialect: str) -> Call:
+    return Call(dialect, "mock/model", True, 400, {"model": Raw(b'"mock/model"'), "odd": Raw(b"[1,  2]")}, id="gen-1")
+
+
+def stream(dialect: str) -> NamedStream:
+    return NamedStream(call(dialect), endpoint(dialect), UPSTREAMS[dialect], RELAYS[dialect])
+
+
+def sent(dialect: str) -> list[bytes]:
+    writer = CALLERS[dialect].writer(HEAD)
+    whole = b"".join(writer.write([event]) for event in EVENTS) + writer.end(Usage(25, 7), None)
+    return [event + b"\n\n" for event in whole.split(b"\n\n") if event]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_all_but_the_event_with_the_last_usage_passes_byte_for_byte_however_it_is_cut(dialect: str) -> None:
+    events = sent(dialect)
+    whole = b"".join(events)
+    [last] = [event for event in events if event.split(b"\n")[0].removeprefix(b"event: ") in RELAYS[dialect].lasts]
+    once = stream(dialect)
+    out = once.feed(whole) + once.finish()
+    before, after = whole.split(last)
+    assert out.startswith(before) and out.endswith(after)
+    stamped = json.loads(out.removeprefix(before).removesuffix(after).partition(b"data: ")[2])
+    usage = (stamped[RELAYS[dialect].within] if RELAYS[dialect].within else stamped)["usage"]
+    assert usage["cost"] == 0.000039 and once.cost == 39_000 and once.used().completion_tokens == 7
+    for at in range(0, len(whole), 3):
+        cut = stream(dialect)
+        assert cut.feed(whole[:at]) + cut.feed(whole[at:]) + cut.finish() == out
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_what_stops_before_its_end_is_truncated(dialect: str) -> None:
+    events = sent(dialect)
+    for end in range(len(events) - 1):
+        if events[end].split(b"\n")[0].removeprefix(b"event: ") in RELAYS[dialect].lasts and dialect == "openai-responses":
+            continue
+        one = stream(dialect)
+        one.feed(b"".join(events[: end + 1]))
+        if not one.is_done:
+            with pytest.raises(Truncated):
+                one.finish()
+
+
+def test_an_error_ends_it_in_its_own_way_and_with_the_next_number() -> None:
+    events = sent("openai-responses")
+    one = stream("openai-responses")
+    one.feed(b"".join(events[:4]))
+    error = UpstreamError("broken")
+    failed = json.loads(one.failure(error).partition(b"data: ")[2])
+    assert (failed["type"], failed["sequence_number"]) == ("response.failed", 4)
+    assert stream("anthropic-messages").failure(error) == b""
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_an_answer_keeps_its_members_and_gets_its_cost(dialect: str) -> None:
+    body = json.loads(CALLERS[dialect].write_answer(fold(EVENTS), HEAD, Usage(25, 7), None)) | {"odd": [1]}
+    one = NamedBody(call(dialect), endpoint(dialect), UPSTREAMS[dialect])
+    one.feed(json.dumps(body).encode())
+    told = json.loads(one.finish())
+    assert told.pop("usage")["cost"] == 0.000039
+    assert told.pop("model") == "mock/model" and told.pop("provider") == "one"
+    kept = {name: value for name, value in body.items() if name not in ("usage", "model", "provider")}
+    assert told == kept
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_request_is_spliced_and_not_read(dialect: str) -> None:
+    assert splice(call(dialect), endpoint(dialect), RELAYS[dialect], None) == b'{"model":"m","odd":[1,  2]}'
+    assert json.loads(splice(call(dialect), endpoint(dialect), RELAYS[dialect], 99))[RELAYS[dialect].cap_field] == 99

@@ -147,9 +147,13 @@ def _obstacle(request: Request, endpoint: Endpoint) -> str:
         return "it does not tell logprobs"
     if request.tools and endpoint.is_demo:
         return f"the local demo model cannot call tools. {endpoint.cure}"
-    parts = (part for message in request.messages for part in message.parts)
-    if endpoint.is_local and any(isinstance(part, Image | Audio | File | Video) for part in parts):
+    shown = [part for message in request.messages for part in message.parts if isinstance(part, Image | Audio | File | Video)]
+    if endpoint.is_local and shown:
         return _NO_PICTURES.format(endpoint.cure).rstrip()
+    if "audio" not in can and any(isinstance(part, Audio) for part in shown):
+        return "it takes no audio"
+    if "urls" not in can and any(isinstance(part, Image | File) and part.url.startswith("http") for part in shown):
+        return "it takes the bytes of an image or file, not its URL, and the gateway does not fetch any: send a data: URL"
     return ""
 
 

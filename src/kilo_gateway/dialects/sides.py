@@ -26,7 +26,9 @@ class CallerSide(Struct, frozen=True):
 
 
 class UpstreamSide(Struct, frozen=True):
-    """`reader` and `read_answer` are made for an endpoint. `abilities`: of n, logprobs, what it can be asked for."""
+    """`reader` and `read_answer` are made for an endpoint. `abilities`: of n, logprobs, audio, and urls (of images
+    and files), what it can be asked for.
+    """
 
     write_request: Callable[[Request, Target], Written]
     splitter: Callable[[], Splitter]

@@ -76,28 +76,29 @@ def _always(make: Callable[[], StreamReader]) -> Callable[[object], StreamReader
     return lambda endpoint: make()
 
 
+_URLS = frozenset({"urls"})
 UPSTREAMS: dict[str, UpstreamSide] = {
     CHAT: UpstreamSide(
         chat_shaping.write_request, sse.Splitter,
         lambda endpoint: chat_reading.Reader(is_cost_reported=endpoint.is_cost_reported),
         lambda body, endpoint: chat_reading.read_answer(body, is_cost_reported=endpoint.is_cost_reported),
-        chat_reading.read_error, frozenset({"n", "logprobs"}),
+        chat_reading.read_error, frozenset({"n", "logprobs", "audio", "urls"}),
     ),
     RESPONSES: UpstreamSide(
         responses_shaping.write_request, sse.Splitter,
         lambda endpoint: responses_reading.Reader(is_cost_reported=endpoint.is_cost_reported),
         lambda body, endpoint: responses_reading.read_answer(body, is_cost_reported=endpoint.is_cost_reported),
-        responses_reading.read_error,
+        responses_reading.read_error, frozenset({"audio", "urls"}),
     ),
     MESSAGES: UpstreamSide(
         messages_sending.write_request, sse.Splitter,
         lambda endpoint: messages_reading.Reader(is_cost_reported=endpoint.is_cost_reported),
         lambda body, endpoint: messages_reading.read_answer(body, is_cost_reported=endpoint.is_cost_reported),
-        messages_faults.read_error,
+        messages_faults.read_error, _URLS,
     ),
     "gemini": UpstreamSide(
         gemini_asking.write_request, sse.Splitter, _always(gemini_reading.Reader), _plain(gemini_reading.read_answer),
-        gemini_reading.read_error,
+        gemini_reading.read_error, frozenset({"audio", "urls"}),
     ),
     "bedrock-converse": UpstreamSide(
         converse_asking.write_request, eventstream.Splitter, _always(converse_reading.Reader),
@@ -105,6 +106,6 @@ UPSTREAMS: dict[str, UpstreamSide] = {
     ),
     "cohere": UpstreamSide(
         cohere_asking.write_request, sse.Splitter, _always(cohere_reading.Reader), _plain(cohere_reading.read_answer),
-        cohere_reading.read_error,
+        cohere_reading.read_error, _URLS,
     ),
 }  # fmt: skip

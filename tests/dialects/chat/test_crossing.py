@@ -184,3 +184,10 @@ def test_a_model_known_not_to_think_is_not_asked_to_where_the_request_is_relayed
     assert json.loads(Bridge().shape(call, plain, None)) == {"model": "m", "messages": []} and call.dropped == ("reasoning",)
     for endpoint in (thinks, ENDPOINT):
         assert "reasoning" in json.loads(Bridge().shape(call, endpoint, None)) and call.dropped == ()
+
+
+def test_of_tools_that_are_not_allowed_nothing_is_told() -> None:
+    tools = [{"type": "function", "function": {"name": name}} for name in ("look", "leap")]
+    allowed = {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": tools[1:]}}
+    request = read(tools=tools, tool_choice=allowed)
+    assert ([tool.name for tool in request.tools], request.tool_choice) == (["leap"], asked.ToolChoice("required"))

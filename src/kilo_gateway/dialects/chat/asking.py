@@ -64,13 +64,13 @@ def read_request(fields: Mapping[str, Raw]) -> Request:
     read = _Fields(fields)
     thinking = _thinking(read)
     has_logprobs = read("logprobs", _boolean)
-    tools = read("tools", _tools) or []
+    tools, choice = read("tools", _tools) or [], read("tool_choice", _choice)
     foreign = [f"tools[type={tool.type[:40]}]" for tool in tools if tool.function is None]
     return Request(
         model=read("model", _text) or "", is_stream=bool(read("stream", _boolean)),
         messages=_read_messages(read("messages", _messages)),
-        tools=tuple(_read_tool(each) for each in tools if each.function is not None),
-        tool_choice=_read_choice(read("tool_choice", _choice)), allows_parallel=read("parallel_tool_calls", _boolean),
+        tools=tuple(_read_tool(each) for each in _allowed(tools, choice)), tool_choice=_read_choice(choice),
+        allows_parallel=read("parallel_tool_calls", _boolean),
         thinking=thinking, output=_read_output(read("response_format", _format)), verbosity=read("verbosity", _text),
         max_tokens=read("max_completion_tokens", _integer) or read("max_tokens", _integer),
         temperature=read("temperature", _number), top_p=read("top_p", _number), top_k=read("top_k", _integer),
@@ -142,6 +142,15 @@ def _read_tool(tool: shapes.Tool) -> Tool:
     return Tool(function.name, function.description, schema, function.strict, _mark(tool.cache_control))
 
 
+def _allowed(tools: list[shapes.Tool], choice: shapes.Choice | str | None) -> Iterable[shapes.Tool]:
+    """Functions, and of those the ones that may be called: the other dialects have no word for the rest."""
+    functions = [tool for tool in tools if tool.function is not None]
+    if not isinstance(choice, shapes.Choice) or choice.allowed_tools is None:
+        return functions
+    names = {each.function.name for each in choice.allowed_tools.tools if each.function is not None}
+    return [tool for tool in functions if tool.function is not None and tool.function.name in names]
+
+
 def _read_choice(choice: shapes.Choice | str | None) -> ToolChoice | None:
     if choice is None:
         return None
@@ -151,6 +160,8 @@ def _read_choice(choice: shapes.Choice | str | None) -> ToolChoice | None:
         return ToolChoice("required") if choice == "any" else _wrong_choice()
     if choice.function is not None:
         return ToolChoice("tool", choice.function.name)
+    if choice.allowed_tools is not None:
+        return _read_choice(choice.allowed_tools.mode)
     return _wrong_choice()
 
 

@@ -113,9 +113,19 @@ class Named(Struct):
     name: str
 
 
+class Allowed(Struct):
+    function: Named | None = None
+
+
+class AllowedTools(Struct):
+    mode: str = "auto"
+    tools: list[Allowed] = []
+
+
 class Choice(Struct):
     type: str
     function: Named | None = None
+    allowed_tools: AllowedTools | None = None
 
 
 class JsonSchema(Struct):

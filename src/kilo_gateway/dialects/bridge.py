@@ -147,7 +147,8 @@ def _obstacle(request: Request, endpoint: Endpoint) -> str:
         return "it does not tell logprobs"
     if request.tools and endpoint.is_demo:
         return f"the local demo model cannot call tools. {endpoint.cure}"
-    shown = [part for message in request.messages for part in message.parts if isinstance(part, Image | Audio | File | Video)]
+    parts = (part for message in request.messages for part in message.parts)
+    shown = [part for part in parts if isinstance(part, Image | Audio | File | Video)]
     if endpoint.is_local and shown:
         return _NO_PICTURES.format(endpoint.cure).rstrip()
     if "audio" not in can and any(isinstance(part, Audio) for part in shown):

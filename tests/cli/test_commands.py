@@ -3,6 +3,8 @@
 import json
 import socket
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,7 +63,9 @@ def test_help_does_not_load_what_commands_need(tmp_path: Path, command: tuple[st
 
 def test_completion_for_the_shell_is_printed(tmp_path: Path) -> None:
     env = environment(tmp_path, SHELL="/bin/bash")
-    assert "complete_bash" in run_cli("--show-completion", "bash", env=env).stdout
+    line = '"$0" -m kilo_gateway --show-completion; exit $?'  # the shell is who asks, so there has to be one
+    done = subprocess.run(["bash", "-c", line, sys.executable], env=env, capture_output=True, text=True, timeout=20)
+    assert "complete_bash" in done.stdout, done.stderr
     assert "--show-completion" in run_cli("--help", env=env).stdout
 
 

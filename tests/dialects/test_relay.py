@@ -16,7 +16,8 @@ from kilo_gateway.core.pipeline import cost_of
 from kilo_gateway.core.price import Price
 from kilo_gateway.core.types import Call, Endpoint, Origin
 from kilo_gateway.dialects import relay
-from kilo_gateway.dialects.relay import MAX_ANSWER_BYTES, RelayBody, RelayStream
+from kilo_gateway.dialects.gathered import MAX_ANSWER_BYTES
+from kilo_gateway.dialects.relay import RelayBody, RelayStream
 
 PRICE = Price(1_000_000, 2_000_000)
 ENDPOINT = Endpoint("one", "mock/model", Origin("h", 1), "openai-chat", b'"m"', b"", b"", b'"one"', b'"mock/model"', PRICE)

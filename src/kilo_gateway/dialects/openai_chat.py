@@ -16,6 +16,7 @@ from kilo_gateway.core import money, nesting, surrogates
 from kilo_gateway.core.errors import BadRequest, GatewayError
 from kilo_gateway.core.price import Usage
 from kilo_gateway.core.types import Call, Endpoint, Extent
+from kilo_gateway.dialects.codes import NO_CODE, code_of
 
 NAME = "openai-chat"
 PATH = "/chat/completions"
@@ -40,8 +41,6 @@ _CAPS = ("max_completion_tokens", "max_tokens")
 _BOUNDED_PARTS = frozenset({"text", "refusal", "image_url", "input_audio"})  # audio travels in the body
 _OF_TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
 _NOTHING = (b"null", b"[]", b"{}", b"false")
-NO_CODE = "upstream_error"
-_is_code = re.compile(r"[A-Za-z0-9_.:-]{1,64}").fullmatch
 
 
 class PromptDetails(Struct):
@@ -339,13 +338,8 @@ def error_of(raw: Raw) -> Problem | None:
         return Problem(error, NO_CODE)
     message, number = error.message or "the upstream reported an error", str(error.code or "")
     if number.isdigit() and len(number) < 6:
-        return Problem(message, _code(error.type), int(number))
-    return Problem(message, _code(error.code, error.type))
-
-
-def _code(*told: str | int | None) -> str:
-    """The first that looks like one. Codes are logged: words of a prompt that an upstream quotes there must not be."""
-    return next((str(each) for each in told if each and _is_code(str(each))), NO_CODE)
+        return Problem(message, code_of(error.type), int(number))
+    return Problem(message, code_of(str(error.code or ""), error.type))
 
 
 def open_answer(data: bytes) -> dict[str, Raw] | None:

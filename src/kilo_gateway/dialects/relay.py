@@ -8,18 +8,18 @@ be the last, and gets cost, provider and model.
 import re
 from itertools import pairwise
 
-from kilo_gateway.core.errors import BadAnswer, GatewayError, Truncated, UpstreamError, UpstreamRefused
+from kilo_gateway.core.errors import BadAnswer, GatewayError, Truncated, UpstreamError
 from kilo_gateway.core.money import Nanos
 from kilo_gateway.core.pipeline import cost_of
 from kilo_gateway.core.price import Usage
 from kilo_gateway.core.types import Call, Endpoint
 from kilo_gateway.dialects import openai_chat
-from kilo_gateway.dialects.openai_chat import Event, Problem
-from kilo_gateway.dialects.troubles import told_by
+from kilo_gateway.dialects.gathered import Gathered
+from kilo_gateway.dialects.openai_chat import Event
+from kilo_gateway.dialects.troubles import told_inside
 
 EVENT_END = b"\n\n"
 MAX_EVENT_BYTES = 16 * 1024 * 1024
-MAX_ANSWER_BYTES = 64 * 1024 * 1024
 MAX_TAIL_BYTES = 64 * 1024
 SAMPLE_BYTES = 4096
 MAX_SAMPLES = 4
@@ -38,28 +38,19 @@ class RelayBody:
     def __init__(self, call: Call, endpoint: Endpoint) -> None:
         self._call = call
         self._endpoint = endpoint
-        self._parts: list[bytes] = []
-        self._size = 0
+        self._gathered = Gathered(endpoint)
+        self.feed = self._gathered.feed
         self._usage: Usage | None = None
         self.cost: Nanos | None = None
         self.upstream_id = ""
 
-    def feed(self, data: bytes) -> bytes:
-        self._parts.append(data)
-        self._size += len(data)
-        if self._size > MAX_ANSWER_BYTES:
-            self._parts.clear()
-            raise BadAnswer(f"{self._endpoint.provider}'s answer has more than {MAX_ANSWER_BYTES} bytes.")
-        return b""
-
     def finish(self) -> bytes:
-        parts, endpoint = self._parts, self._endpoint
-        body = parts[0] if len(parts) == 1 else b"".join(parts)
-        fields = openai_chat.open_answer(body)
+        endpoint = self._endpoint
+        fields = openai_chat.open_answer(self._gathered.whole())
         if fields is None:
             raise BadAnswer(f"{endpoint.provider} answered with something that is not a JSON object.")
         if "error" in fields and (problem := openai_chat.error_of(fields["error"])) is not None:
-            raise _reported(endpoint, problem)
+            raise told_inside(endpoint, problem)
         self.upstream_id = openai_chat.id_of(fields["id"]) if "id" in fields else ""
         told = openai_chat.read_usage(fields["usage"], endpoint) if "usage" in fields else None
         if told is None or told.is_estimated:
@@ -80,7 +71,7 @@ class RelayBody:
         )
 
     def estimated_output_tokens(self) -> int:
-        return self._size // 4
+        return self._gathered.size // 4
 
 
 class RelayStream:
@@ -222,7 +213,7 @@ class RelayStream:
     def _look_into(self, event: bytes, chunk: Event | None, out: list[bytes]) -> None:
         if chunk is not None and (problem := openai_chat.error_of(chunk.error)) is not None:
             out.append(self._let_go())
-            raise _reported(self._endpoint, problem)
+            raise told_inside(self._endpoint, problem)
         if not self._has_payload:
             if chunk is None:
                 raise BadAnswer(f"{self._endpoint.provider} began its stream with something that is not a chunk.")
@@ -340,11 +331,3 @@ def _frame_of(event: bytes, chunk: Event) -> int:
 
 def _chunk_of(event: bytes) -> Event | None:
     return openai_chat.read_event(_payload_of(event))
-
-
-def _reported(endpoint: Endpoint, problem: Problem) -> UpstreamRefused:
-    """An error object inside an answer whose status was 200."""
-    status = problem.status if problem.status is not None and 400 <= problem.status < 600 else 500
-    refused = told_by(endpoint, status, problem)
-    refused.is_retryable = True
-    return refused

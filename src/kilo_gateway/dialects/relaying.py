@@ -16,9 +16,12 @@ from kilo_gateway.core.pipeline import cost_of
 from kilo_gateway.core.price import Usage
 from kilo_gateway.core.types import Call, Endpoint
 from kilo_gateway.dialects import sse
+from kilo_gateway.dialects.gathered import Gathered
 from kilo_gateway.dialects.hub.answered import AnswerHead, Event, Failed
+from kilo_gateway.dialects.openai_chat import Problem
 from kilo_gateway.dialects.sides import UpstreamSide
-from kilo_gateway.dialects.translated import MAX_ANSWER_BYTES, Accounts, failed
+from kilo_gateway.dialects.translated import Accounts
+from kilo_gateway.dialects.troubles import told_inside
 
 _EVENTS = re.compile(rb".*?(?:\n\r?\n|\Z)", re.DOTALL).findall
 _FRAME_BYTES = 100  # of an event, about, that are not text
@@ -59,24 +62,16 @@ class NamedBody:
         self._endpoint = endpoint
         self._upstream = upstream
         self._accounts = Accounts(call, endpoint)
-        self._parts: list[bytes] = []
-        self._size = 0
+        self._gathered = Gathered(endpoint)
+        self.feed = self._gathered.feed
         self.cost: Nanos | None = None
         self.upstream_id = ""
 
-    def feed(self, data: bytes) -> bytes:
-        self._parts.append(data)
-        self._size += len(data)
-        if self._size > MAX_ANSWER_BYTES:
-            self._parts.clear()
-            raise BadAnswer(f"{self._endpoint.provider}'s answer has more than {MAX_ANSWER_BYTES} bytes.")
-        return b""
-
     def finish(self) -> bytes:
-        body = b"".join(self._parts)
+        body = self._gathered.whole()
         for event in self._upstream.read_answer(body, self._endpoint):
             if isinstance(event, Failed):
-                raise failed(event, self._endpoint)
+                raise told_inside(self._endpoint, Problem(event.message, event.code, event.status))
             self._accounts.note(event)
         self.upstream_id = self._accounts.begun.id
         usage = self.used()
@@ -192,7 +187,7 @@ class NamedStream:
     def _note(self, event: Event) -> None:
         if isinstance(event, Failed):
             self._has_failed = True
-            raise failed(event, self._endpoint)
+            raise told_inside(self._endpoint, Problem(event.message, event.code, event.status))
         self._accounts.note(event)
         self.upstream_id = self._accounts.begun.id
 

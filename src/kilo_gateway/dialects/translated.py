@@ -4,12 +4,13 @@ What is let out begins with the first event that says something: until then anot
 for the end of the upstream's stream, for usage may come after the finish.
 """
 
-from kilo_gateway.core.errors import BadAnswer, GatewayError, Truncated, UpstreamRefused
+from kilo_gateway.core.errors import BadAnswer, GatewayError, Truncated
 from kilo_gateway.core.money import Nanos, usd
 from kilo_gateway.core.pipeline import cost_of
 from kilo_gateway.core.price import Usage
 from kilo_gateway.core.types import Call, Endpoint
 from kilo_gateway.dialects import openai_chat
+from kilo_gateway.dialects.gathered import Gathered
 from kilo_gateway.dialects.hub.answered import (
     AnswerHead,
     Begun,
@@ -27,9 +28,8 @@ from kilo_gateway.dialects.hub.asked import Request
 from kilo_gateway.dialects.hub.folding import fold
 from kilo_gateway.dialects.openai_chat import Problem
 from kilo_gateway.dialects.sides import CallerSide, UpstreamSide
-from kilo_gateway.dialects.troubles import told_by
+from kilo_gateway.dialects.troubles import told_inside
 
-MAX_ANSWER_BYTES = 64 * 1024 * 1024
 _SILENT = (Begun, Told, Finished)
 
 
@@ -98,24 +98,16 @@ class TranslatedBody:
         self._caller = caller
         self._upstream = upstream
         self._accounts = Accounts(call, endpoint)
-        self._parts: list[bytes] = []
-        self._size = 0
+        self._gathered = Gathered(endpoint)
+        self.feed = self._gathered.feed
         self.cost: Nanos | None = None
         self.upstream_id = ""
 
-    def feed(self, data: bytes) -> bytes:
-        self._parts.append(data)
-        self._size += len(data)
-        if self._size > MAX_ANSWER_BYTES:
-            self._parts.clear()
-            raise BadAnswer(f"{self._endpoint.provider}'s answer has more than {MAX_ANSWER_BYTES} bytes.")
-        return b""
-
     def finish(self) -> bytes:
-        events = self._upstream.read_answer(b"".join(self._parts), self._endpoint)
+        events = self._upstream.read_answer(self._gathered.whole(), self._endpoint)
         for event in events:
             if isinstance(event, Failed):
-                raise failed(event, self._endpoint)
+                raise told_inside(self._endpoint, Problem(event.message, event.code, event.status))
             self._accounts.note(event)
         self._accounts.check_end()
         self.upstream_id = self._accounts.begun.id
@@ -195,7 +187,7 @@ class TranslatedStream:
             for event in self._reader.read(name, data):
                 if isinstance(event, Failed):
                     self._has_failed = True
-                    error = failed(event, self._endpoint)
+                    error = told_inside(self._endpoint, Problem(event.message, event.code, event.status))
                     error.before = b"".join(out)
                     raise error
                 self._accounts.note(event)
@@ -216,11 +208,3 @@ def hides_thoughts(call: Call) -> bool:
     """Whether the caller wants them thought and not shown."""
     asked = call.crossing
     return isinstance(asked, Request) and asked.thinking is not None and asked.thinking.is_excluded
-
-
-def failed(event: Failed, endpoint: Endpoint) -> UpstreamRefused:
-    """An error inside an answer whose status was 200."""
-    status = event.status if event.status is not None and 400 <= event.status < 600 else 500
-    refused = told_by(endpoint, status, Problem(event.message, event.code))
-    refused.is_retryable = True
-    return refused

@@ -4,7 +4,8 @@ import re
 
 from kilo_gateway.core.errors import UpstreamRefused
 from kilo_gateway.core.types import Endpoint
-from kilo_gateway.dialects.openai_chat import NO_CODE, Problem
+from kilo_gateway.dialects.codes import NO_CODE
+from kilo_gateway.dialects.openai_chat import Problem
 
 _OWN_STANDING = {
     401: "refused the gateway's credential",
@@ -24,3 +25,11 @@ def told_by(endpoint: Endpoint, status: int, problem: Problem, retry_after: str 
         secret = credential.decode("latin-1")
         message, code = message.replace(secret, "(a key)"), NO_CODE if secret in code else code
     return UpstreamRefused(endpoint.provider, status, message[:_MAX_MESSAGE], code=code, retry_after=retry_after)
+
+
+def told_inside(endpoint: Endpoint, problem: Problem) -> UpstreamRefused:
+    """An error inside an answer whose status was 200: the next endpoint may do."""
+    status = problem.status if problem.status is not None and 400 <= problem.status < 600 else 500
+    refused = told_by(endpoint, status, problem)
+    refused.is_retryable = True
+    return refused

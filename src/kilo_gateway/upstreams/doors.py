@@ -1,4 +1,4 @@
-"""Where an upstream of each dialect takes requests, and how they are signed. A row is the whole change to add one."""
+"""Where an upstream of each dialect takes requests, and how they are signed. The dialects themselves: dialects/table.py."""
 
 from urllib.parse import quote
 

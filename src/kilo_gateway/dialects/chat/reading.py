@@ -8,6 +8,7 @@ from msgspec import Raw, Struct
 from kilo_gateway.core.errors import BadAnswer
 from kilo_gateway.dialects import openai_chat
 from kilo_gateway.dialects.chat import shapes
+from kilo_gateway.dialects.codes import NO_CODE
 from kilo_gateway.dialects.hub.answered import (
     Begun,
     CallBegun,
@@ -210,7 +211,7 @@ def read_error(body: bytes, status: int) -> Failed:
     message = loose.get("message") or loose.get("detail")
     if not isinstance(message, str):
         message = body[:500].decode("utf-8", "replace").strip() or f"status {status}"
-    return Failed(message, openai_chat.NO_CODE, status)
+    return Failed(message, NO_CODE, status)
 
 
 def _chunk(data: bytes) -> _Chunk:

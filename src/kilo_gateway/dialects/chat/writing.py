@@ -24,7 +24,6 @@ from kilo_gateway.dialects.hub.answered import (
 from kilo_gateway.dialects.hub.asked import Text, Thought, ToolCall
 
 Json = dict[str, object]
-PING = b": KILO PROCESSING\n\n"
 _encode = msgspec.json.Encoder().encode
 _CHOICE = (
     b'data: {"id":%b,"object":"chat.completion.chunk","created":%d,"model":%b,"provider":%b,'

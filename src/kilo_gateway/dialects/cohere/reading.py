@@ -3,7 +3,6 @@
 What a model plans ahead of calls (tool_plan) is a thought.
 """
 
-import re
 from collections.abc import Iterator
 from typing import NoReturn
 
@@ -12,6 +11,7 @@ from msgspec import Raw, Struct
 
 from kilo_gateway.core.errors import BadAnswer
 from kilo_gateway.core.price import Usage
+from kilo_gateway.dialects.codes import NO_CODE, code_of
 from kilo_gateway.dialects.hub.answered import (
     Begun,
     CallBegun,
@@ -30,8 +30,6 @@ _REASONS: dict[str, FinishReason] = {
     "COMPLETE": "stop", "STOP_SEQUENCE": "stop", "MAX_TOKENS": "length", "TOOL_CALL": "tool_calls", "ERROR": "error",
     "TIMEOUT": "error", "ERROR_TOXIC": "content_filter", "ERROR_LIMIT": "length",
 }  # fmt: skip
-_CODE = re.compile(r"[A-Za-z0-9_.:-]{1,64}").fullmatch
-_NO_CODE = "upstream_error"
 _MOST = 10**9
 _PLAN = -1  # in the place of a content's index
 _ABSENT = Raw()
@@ -278,7 +276,7 @@ def read_error(body: bytes, status: int) -> Failed:
     if failed is not None:
         return failed
     text = body[:500].decode("utf-8", "replace").strip()
-    return Failed(text or f"status {status}", _NO_CODE, status)
+    return Failed(text or f"status {status}", NO_CODE, status)
 
 
 def _said(message: _Message) -> Iterator[Event]:
@@ -315,7 +313,7 @@ def _end(ending: _Ending, *, has_calls: bool) -> list[Event]:
     native = ending.finish_reason or ""
     reason = _REASONS.get(native, "stop")
     if ending.error and reason in ("error", "stop"):
-        return [Failed(ending.error, _NO_CODE, 504 if native == "TIMEOUT" else 500)]
+        return [Failed(ending.error, NO_CODE, 504 if native == "TIMEOUT" else 500)]
     if reason in ("stop", "tool_calls"):
         reason = "tool_calls" if has_calls else "stop"
     usage = _usage(ending.usage)
@@ -348,7 +346,7 @@ def _error_in(body: bytes, status: int) -> Failed | None:
     if message is None:
         return None
     codes = (more.get("code"), more.get("type"), told.get("code"))
-    return Failed(message, next((code for code in codes if isinstance(code, str) and _CODE(code)), _NO_CODE), status)
+    return Failed(message, code_of(*codes), status)
 
 
 def _text(value: object) -> str:

@@ -4,7 +4,6 @@ An event of a stream is named in its frame (dialects/eventstream.py); an excepti
 """
 
 import base64
-import re
 from collections.abc import Iterator
 
 import msgspec
@@ -12,6 +11,7 @@ from msgspec import Raw, Struct
 
 from kilo_gateway.core.errors import BadAnswer
 from kilo_gateway.core.price import Usage
+from kilo_gateway.dialects.codes import NO_CODE, code_of
 from kilo_gateway.dialects.converse.tools import OUTPUT_PREFIX
 from kilo_gateway.dialects.converse.turns import FORMAT
 from kilo_gateway.dialects.hub.answered import (
@@ -41,8 +41,6 @@ _STATUSES = {
     "modelerrorexception": 424, "accessdeniedexception": 403, "resourcenotfoundexception": 404,
     "modelnotreadyexception": 429, "servicequotaexceededexception": 400,
 }  # fmt: skip
-_CODE = re.compile(r"[A-Za-z0-9_.:-]{1,64}").fullmatch
-_NO_CODE = "upstream_error"
 _MOST = 10**9
 _ABSENT = Raw()
 
@@ -299,7 +297,7 @@ def read_error(body: bytes, status: int) -> Failed:
     if failed is not None:
         return failed
     text = body[:500].decode("utf-8", "replace").strip()
-    return Failed(text or f"status {status}", _NO_CODE, status)
+    return Failed(text or f"status {status}", NO_CODE, status)
 
 
 class _Reading:
@@ -424,7 +422,7 @@ def _exception(kind: str, data: bytes) -> Failed:
     if error.originalStatusCode is not None and 400 <= error.originalStatusCode < 600:
         status = error.originalStatusCode
     message = error.message or error.Message or error.originalMessage or kind or "the stream broke off"
-    return Failed(message, kind if _CODE(kind) else _NO_CODE, status)
+    return Failed(message, code_of(kind), status)
 
 
 def _error_in(body: bytes, status: int | None) -> Failed | None:
@@ -439,4 +437,4 @@ def _error_in(body: bytes, status: int | None) -> Failed | None:
         return None
     if status is None:
         status = _STATUSES.get(kind.lower(), 500)
-    return Failed(message or kind, kind if _CODE(kind) else _NO_CODE, status)
+    return Failed(message or kind, code_of(kind), status)

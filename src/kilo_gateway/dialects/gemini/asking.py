@@ -6,9 +6,9 @@ import msgspec
 
 from kilo_gateway.dialects.gemini import models, thinking
 from kilo_gateway.dialects.gemini.models import Model
-from kilo_gateway.dialects.gemini.notes import Notes
 from kilo_gateway.dialects.gemini.turns import Turns
 from kilo_gateway.dialects.hub.asked import Image, Request, Target, Tool, ToolResult, Written
+from kilo_gateway.dialects.hub.notes import Notes
 
 _encode = msgspec.json.Encoder().encode
 _MAX_STOPS = 5

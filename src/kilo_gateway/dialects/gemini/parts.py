@@ -5,8 +5,8 @@ from urllib.parse import unquote_to_bytes
 
 from msgspec import Raw, Struct
 
-from kilo_gateway.dialects.gemini.notes import Notes
 from kilo_gateway.dialects.hub.asked import Audio, File, Image, Video
+from kilo_gateway.dialects.hub.notes import Notes
 
 _FILES = "https://generativelanguage.googleapis.com/v1beta/"
 _TYPES = {

@@ -9,6 +9,7 @@ from msgspec import Raw, Struct
 
 from kilo_gateway.core import surrogates
 from kilo_gateway.core.errors import BadAnswer
+from kilo_gateway.dialects.codes import NO_CODE, code_of
 from kilo_gateway.dialects.gemini.signatures import FORMAT
 from kilo_gateway.dialects.gemini.sources import Said, grounded, quoted
 from kilo_gateway.dialects.gemini.usage import read_usage
@@ -29,8 +30,6 @@ from kilo_gateway.dialects.hub.answered import (
 )
 
 _ABSENT = Raw(b"null")
-_NO_CODE = "upstream_error"
-_is_code = re.compile(r"[A-Za-z0-9_.:-]{1,64}").fullmatch
 _not_of_ids = re.compile(r"[^A-Za-z0-9_-]").sub
 _MAX_ID = 40  # of an answer, in ids that are made of it
 _REASONS: dict[str, FinishReason] = {
@@ -263,10 +262,10 @@ def _failed(raw: Raw, status: int | None) -> Failed:
     try:
         error = _decode_error(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return Failed("The upstream reported an error that cannot be read.", _NO_CODE, status)
+        return Failed("The upstream reported an error that cannot be read.", NO_CODE, status)
     if isinstance(error, str):
-        return Failed(error, _NO_CODE, status)
-    code = next((each for each in (error.status, error.code) if isinstance(each, str) and _is_code(each)), _NO_CODE)
+        return Failed(error, NO_CODE, status)
+    code = code_of(error.status, error.code)
     number = error.code if isinstance(error.code, int) and 100 <= error.code <= 599 else None
     return Failed(error.message or "The upstream reported an error.", code, status if status is not None else number)
 

@@ -3,9 +3,9 @@
 import base64
 import binascii
 
-from kilo_gateway.dialects.gemini.notes import Notes
 from kilo_gateway.dialects.gemini.parts import Part
 from kilo_gateway.dialects.hub.asked import Format
+from kilo_gateway.dialects.hub.notes import Notes
 
 FORMAT: Format = "google-gemini-v1"
 

@@ -4,8 +4,8 @@ https://ai.google.dev/gemini-api/docs/thinking
 """
 
 from kilo_gateway.dialects.gemini.models import Model
-from kilo_gateway.dialects.gemini.notes import Notes
 from kilo_gateway.dialects.hub.asked import Effort, Request, Target
+from kilo_gateway.dialects.hub.notes import Notes
 
 _SHARES: dict[Effort, int] = {"minimal": 10, "low": 20, "medium": 50, "high": 80, "xhigh": 95, "max": 95}  # % of the cap
 _BUDGETS = {"pro": (128, 32768), "flash": (1, 24576), "flash-lite": (512, 24576)}

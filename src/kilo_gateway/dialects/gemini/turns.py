@@ -11,10 +11,10 @@ from msgspec import Raw
 
 from kilo_gateway.dialects.gemini import signatures
 from kilo_gateway.dialects.gemini.models import Model
-from kilo_gateway.dialects.gemini.notes import Notes
 from kilo_gateway.dialects.gemini.parts import Answered, Called, Content, Media, Part, media
 from kilo_gateway.dialects.hub.asked import Message, Text, Thought, ToolCall, ToolResult
 from kilo_gateway.dialects.hub.asked import Part as Asked
+from kilo_gateway.dialects.hub.notes import Notes
 
 _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
 _encode = msgspec.json.Encoder().encode

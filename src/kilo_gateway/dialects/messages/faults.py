@@ -1,13 +1,12 @@
 """Errors in this dialect's words. https://docs.anthropic.com/en/api/errors"""
 
-import re
 
 import msgspec
 from msgspec import Raw, Struct
 
+from kilo_gateway.dialects.codes import NO_CODE, code_of
 from kilo_gateway.dialects.hub.answered import Failed
 
-NO_CODE = "upstream_error"
 _TYPES = {
     401: "authentication_error", 402: "billing_error", 403: "permission_error", 404: "not_found_error",
     408: "timeout_error", 413: "request_too_large", 429: "rate_limit_error", 503: "overloaded_error", 504: "timeout_error",
@@ -18,7 +17,6 @@ _STATUSES = {
     "not_found_error": 404, "request_too_large": 413, "rate_limit_error": 429, "api_error": 500, "timeout_error": 504,
     "overloaded_error": 529,
 }  # fmt: skip
-_is_code = re.compile(r"[A-Za-z0-9_.:-]{1,64}").fullmatch
 
 
 class Problem(Struct):
@@ -73,5 +71,5 @@ def _failed(problem: Problem | str | None, status: int | None) -> Failed:
     elif problem is None:
         problem = Problem()
     number = problem.code if isinstance(problem.code, int) and 400 <= problem.code < 600 else None
-    code = next((each for each in (problem.code, problem.type) if isinstance(each, str) and _is_code(each)), NO_CODE)
+    code = code_of(problem.code, problem.type)
     return Failed(problem.message or "the upstream reported an error", code, number if status is None else status)

@@ -1,6 +1,5 @@
 """The members of an answer that are read, and what its usage and errors say."""
 
-import re
 from decimal import Decimal
 
 import msgspec
@@ -8,14 +7,13 @@ from msgspec import Raw, Struct
 
 from kilo_gateway.core import money
 from kilo_gateway.core.price import Usage
+from kilo_gateway.dialects.codes import NO_CODE, code_of
 from kilo_gateway.dialects.hub.answered import Cited, Failed
 
 ABSENT = Raw(b"null")
-NO_CODE = "upstream_error"
 ERRORS = ("error", "response.error")  # kinds of events
 _MAX_TOKENS = 10**9  # a count above this is nobody's usage
 _MAX_SEARCHES = 10**6
-_is_code = re.compile(r"[A-Za-z0-9_.:-]{1,64}").fullmatch
 
 
 class Annotation(Struct):
@@ -194,7 +192,7 @@ def error_of(raw: bytes | Raw, status: int | None = None) -> Failed | None:
     if isinstance(error.code, str) and error.code.isdigit() and len(error.code) < 6:
         number = int(error.code)
     codes = (error.code if number is None else None, error.type)
-    code = next((each for each in codes if isinstance(each, str) and each not in ERRORS and _is_code(each)), NO_CODE)
+    code = code_of(*(each for each in codes if each not in ERRORS))
     message = error.message or _detail(error.detail)
     if not message and code == NO_CODE and number is None:
         return None

@@ -8,6 +8,7 @@ from msgspec import Raw, Struct
 
 from kilo_gateway.core import surrogates
 from kilo_gateway.core.errors import BadAnswer
+from kilo_gateway.dialects.codes import NO_CODE
 from kilo_gateway.dialects.hub.answered import (
     Begun,
     CallBegun,
@@ -326,7 +327,7 @@ class Reader:
 
     def _failed(self, failed: Failed | None) -> list[Event]:
         self.is_done = True
-        return [failed or Failed("the upstream reported an error", answers.NO_CODE)]
+        return [failed or Failed("the upstream reported an error", NO_CODE)]
 
 
 def read_answer(body: bytes, *, is_cost_reported: bool = False) -> list[Event]:
@@ -348,7 +349,7 @@ def read_error(body: bytes, status: int) -> Failed:
     failed = error_of(body, status)
     if failed is None:
         text = body[:500].decode("utf-8", "replace").strip()
-        failed = Failed(text or f"status {status}", answers.NO_CODE, status)
+        failed = Failed(text or f"status {status}", NO_CODE, status)
     return failed
 
 

@@ -24,6 +24,7 @@ from kilo_gateway.dialects.hub.asked import (
     ToolResult,
     Written,
 )
+from kilo_gateway.dialects.hub.notes import Notes
 from kilo_gateway.dialects.responses import envelope
 
 Json = dict[str, object]
@@ -40,20 +41,6 @@ _MISSING = (
 )  # fmt: skip
 _RATIOS: tuple[tuple[float, Effort], ...] = ((0.65, "high"), (0.35, "medium"), (0.0, "low"))  # half way between the ratios
 _encode = msgspec.json.Encoder().encode
-
-
-class Notes:
-    """What has no place, and what had to be changed: each once, in order."""
-
-    def __init__(self) -> None:
-        self.dropped: dict[str, None] = {}
-        self.changed: dict[str, None] = {}
-
-    def drop(self, name: str) -> None:
-        self.dropped[name] = None
-
-    def change(self, what: str) -> None:
-        self.changed[what] = None
 
 
 def write_request(request: Request, target: Target) -> Written:
@@ -75,7 +62,7 @@ def write_request(request: Request, target: Target) -> Written:
             notes.drop(name)
     if request.choices > 1:
         notes.drop("choices")
-    return Written(_encode(body), tuple(notes.dropped), tuple(notes.changed))
+    return Written(_encode(body), notes.dropped, notes.changed)
 
 
 def _instructions(message: Message) -> str | None:

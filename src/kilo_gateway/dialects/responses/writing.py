@@ -38,7 +38,6 @@ from kilo_gateway.dialects.responses.items import (
 )
 
 _I = TypeVar("_I", bound=Item)
-PING = b": KILO PROCESSING\n\n"
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 _FAILED = {"code": "server_error", "message": "The upstream ended its answer with an error."}
 _PREFIXES = {
@@ -46,6 +45,7 @@ _PREFIXES = {
     "image_generation_call": "ig",
 }  # fmt: skip
 _plain = re.compile(r"[^A-Za-z0-9]+").sub
+PING = b": KILO PROCESSING\n\n"
 _encode = msgspec.json.Encoder().encode
 
 

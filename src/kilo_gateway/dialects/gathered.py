@@ -1,0 +1,25 @@
+"""A JSON answer on its way in: kept until whole, so that a broken one can still be tried elsewhere."""
+
+from kilo_gateway.core.errors import BadAnswer
+from kilo_gateway.core.types import Endpoint
+
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+
+
+class Gathered:
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._provider = endpoint.provider
+        self._parts: list[bytes] = []
+        self.size = 0
+
+    def feed(self, data: bytes) -> bytes:
+        """Nothing to let out. Raises BadAnswer when it is too much."""
+        self._parts.append(data)
+        self.size += len(data)
+        if self.size > MAX_ANSWER_BYTES:
+            self._parts.clear()
+            raise BadAnswer(f"{self._provider}'s answer has more than {MAX_ANSWER_BYTES} bytes.")
+        return b""
+
+    def whole(self) -> bytes:
+        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)

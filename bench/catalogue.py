@@ -24,6 +24,10 @@ from kilo_gateway.core.types import Endpoint, Model, Origin, SnapshotData
 from kilo_gateway.upstreams.compile import request_head
 
 MODELS, LISTED = 2_500, 1_000
+PARAMETERS = (
+    "tools", "tool_choice", "max_tokens", "temperature", "top_p", "top_k", "stop", "seed", "response_format",
+    "structured_outputs", "reasoning", "include_reasoning", "frequency_penalty", "presence_penalty", "logit_bias",
+)  # fmt: skip
 ROUNDS = 300
 STARTS_S = 30.0
 
@@ -97,7 +101,8 @@ def _id(number: int) -> str:
 
 def _data() -> SnapshotData:
     origin = Origin("openrouter.ai", 443, is_tls=True)
-    head = request_head(origin, "/api/v1/chat/completions", "sk-or-v1-" + "0" * 64, "0123456789abcdef")
+    credential = f"Authorization: Bearer sk-or-v1-{'0' * 64}\r\n"
+    head = request_head(origin, "/api/v1/chat/completions", credential, "0123456789abcdef")
     head += b"Content-Type: application/json\r\nContent-Length: "
 
     def endpoint(id: str) -> Endpoint:
@@ -105,7 +110,10 @@ def _data() -> SnapshotData:
         answer_head = b"x-kilo-provider: openrouter\r\nx-kilo-model: %b\r\n" % name
         quoted = b'"%b"' % name
         price = Price(1_000, 2_000, 100, 1_250)
-        return Endpoint("openrouter", id, origin, "openai-chat", quoted, head, answer_head, b'"openrouter"', quoted, price)
+        return Endpoint(
+            "openrouter", id, origin, "openai-chat", quoted, head, answer_head, b'"openrouter"', quoted, price,
+            parameters=PARAMETERS,
+        )  # fmt: skip
 
     ids = [_id(number) for number in range(MODELS)]
     return SnapshotData(1, "bench", (), tuple(Model(id, (endpoint(id),)) for id in ids))

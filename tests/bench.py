@@ -40,6 +40,7 @@ from kilo_gateway.ledger.leases import MeteredLeases
 from kilo_gateway.ledger.limits import Limits
 from kilo_gateway.routing.preference import Preference
 from kilo_gateway.upstreams.compile import endpoint_of
+from kilo_gateway.upstreams.doors import readdressed
 from kilo_gateway.upstreams.signing import sign
 
 PEPPER = b"p" * 32
@@ -195,7 +196,7 @@ class Bench:
         self.router = Preference(dialects)
         pipeline = Pipeline(
             Snapshots(Snapshot(self.snapshot(self.first.port), PEPPER)), self.limits, dialects, self.router, self.leases, self.journal,
-            self.meters, self.clock, lambda: 1_700_000_000_000, GenerationIds(1).new, sign,
+            self.meters, self.clock, lambda: 1_700_000_000_000, GenerationIds(1).new, sign, readdressed,
         )  # fmt: skip
         pool = Pool(GuardedDialer(loop, lambda: upstream_context(self.wishes.ca_file), None))
         return Gateway(

@@ -19,7 +19,7 @@ from kilo_gateway.core.settings import Settings
 from kilo_gateway.core.types import Origin
 from kilo_gateway.dialects import openai_chat
 from kilo_gateway.dialects.bridge import Bridge
-from kilo_gateway.dialects.table import MESSAGES_CALLER, RESPONSES_CALLER
+from kilo_gateway.dialects.table import MESSAGES_CALLER, RESPONSES_CALLER, SERVICES
 from kilo_gateway.http.deadlines import Deadlines
 from kilo_gateway.http.dialer import GuardedDialer, Proxy
 from kilo_gateway.http.gateway import Gateway, Report
@@ -30,6 +30,7 @@ from kilo_gateway.ledger.journal import Journal
 from kilo_gateway.ledger.leases import MeteredLeases
 from kilo_gateway.ledger.limits import Limits
 from kilo_gateway.routing.preference import Preference
+from kilo_gateway.upstreams.doors import readdressed
 from kilo_gateway.upstreams.signing import sign
 
 
@@ -48,7 +49,7 @@ def routes() -> dict[bytes, CallerDialect]:
     """Inference: every path and the dialect spoken there. All of them go through Pipeline.enter, which asks for a key."""
     dialects: dict[str, CallerDialect] = {
         openai_chat.PATH: openai_chat, "/messages": MESSAGES_CALLER, "/v1/messages": MESSAGES_CALLER,
-        "/responses": RESPONSES_CALLER,
+        "/responses": RESPONSES_CALLER, "/embeddings": SERVICES["embeddings"],
     }  # fmt: skip
     return under_each_prefix(dialects)
 
@@ -62,7 +63,7 @@ def build_worker(
     snapshots, limits, meters, dialects = Snapshots(first), Limits(journal), Meters(), Bridge()
     pipeline = Pipeline(
         snapshots, limits, dialects, Preference(dialects), MeteredLeases(), journal, meters, time.monotonic, wall_ms,
-        GenerationIds(secrets.randbits(45)).new, sign,
+        GenerationIds(secrets.randbits(45)).new, sign, readdressed,
     )  # fmt: skip
 
     def count_and_report(event: str, **facts: object) -> None:

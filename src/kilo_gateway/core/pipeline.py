@@ -37,6 +37,7 @@ class Pipeline:
     wall_ms: Callable[[], int]
     new_id: Callable[[int], str]
     sign: Callable[[Endpoint, bytes, bytes, int], bytes]
+    readdress: Callable[[Endpoint, str, bytes], bytes]
 
     def enter(self, credential: bytes) -> Caller:
         """Steps 1-2, done on the request head, before any of the body is kept."""
@@ -75,6 +76,8 @@ class Pipeline:
             )
         )  # fmt: skip
         head = endpoint.stream_head if endpoint.stream_head and exchange.call.is_stream else endpoint.head
+        if exchange.call.service:
+            head = self.readdress(endpoint, exchange.call.service, exchange.call.content_type)
         if exchange.call.hops:
             head = head.replace(_HOP, b"%b%b, " % (_HOP, exchange.call.hops))
         if endpoint.aws is not None:

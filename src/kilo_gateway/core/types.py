@@ -86,6 +86,7 @@ class Endpoint(Struct, frozen=True):
     stream_head: bytes = b""  # where streams have a path of their own
     parameters: tuple[str, ...] | None = None  # what its model knows, in OpenRouter's names; None: nobody said
     aws: Aws | None = None
+    services: tuple[str, ...] | None = None  # besides chat, or instead of it; None: nobody said
 
 
 class Model(Struct, frozen=True):
@@ -137,6 +138,8 @@ class Call(Struct):
     crossing: object = None  # the request as read for another dialect, once it had to be
     dropped: tuple[str, ...] = ()  # of its fields, what the endpoint that is tried cannot be told
     changed: tuple[str, ...] = ()  # and what it is told otherwise
+    service: str = ""  # where no chat is asked for: what is, such as "embeddings"
+    content_type: bytes = b""  # of a service's request, where it is not JSON
 
     def estimated_prompt_tokens(self, endpoint: Endpoint) -> int:
         """A token for each four bytes, a thousand for what travels as base64; no more than the model can hold."""

@@ -18,7 +18,7 @@ from kilo_gateway.dialects.relay import RelayBody, RelayStream
 from kilo_gateway.dialects.relaying import NamedBody, NamedStream
 from kilo_gateway.dialects.repair import repaired
 from kilo_gateway.dialects.responses.asking import replays_foreign_thoughts
-from kilo_gateway.dialects.table import CALLERS, RELAYS, RESPONSES, UPSTREAMS
+from kilo_gateway.dialects.table import CALLERS, RELAYS, RESPONSES, SERVICES, UPSTREAMS
 from kilo_gateway.dialects.translated import TranslatedBody, TranslatedStream
 from kilo_gateway.dialects.troubles import told_by
 
@@ -37,6 +37,8 @@ class Bridge:
             if endpoint.is_demo and openai_chat.asks_for_tools(call):
                 return f"the local demo model cannot call tools. {endpoint.cure}"
             return _NO_PICTURES.format(endpoint.cure).rstrip() if endpoint.is_local and _shows_something(call) else ""
+        if call.service:
+            return SERVICES[call.service].obstacle(call, endpoint)
         if endpoint.dialect not in UPSTREAMS or call.dialect not in CALLERS:
             return f"{call.dialect} requests cannot be sent to a {endpoint.dialect} upstream"
         if _is_relayed(call, endpoint):
@@ -47,6 +49,8 @@ class Bridge:
         call.dropped, call.changed = _unknown_to(endpoint, call), ()
         if endpoint.dialect == call.dialect == openai_chat.NAME:
             return openai_chat.splice(call, endpoint, output_cap)
+        if call.service:
+            return SERVICES[call.service].shape(call, endpoint)
         if _is_relayed(call, endpoint):
             return relaying.splice(call, endpoint, RELAYS[call.dialect], output_cap)
         request = _crossing(call)
@@ -65,13 +69,15 @@ class Bridge:
         if not call.is_stream:
             if is_stream:
                 raise BadAnswer(f"{endpoint.provider} streamed an answer that was not to be streamed.")
-            return self._body(call, endpoint)
+            return self._body(call, endpoint, content_type)
         if b"json" in content_type:
-            return _Unstreamed(self._body(call, endpoint), endpoint)
+            return _Unstreamed(self._body(call, endpoint, content_type), endpoint)
         if b"html" in content_type:
             raise BadAnswer(f"{endpoint.provider} answered a streaming request with {content_type.decode('latin-1')}.")
         if endpoint.dialect == call.dialect == openai_chat.NAME:
             return RelayStream(call, endpoint)
+        if call.service:
+            return SERVICES[call.service].translator(call, endpoint, content_type)
         if _is_relayed(call, endpoint):
             return NamedStream(call, endpoint, UPSTREAMS[endpoint.dialect], RELAYS[call.dialect])
         return TranslatedStream(call, endpoint, CALLERS[call.dialect], UPSTREAMS[endpoint.dialect])
@@ -90,9 +96,11 @@ class Bridge:
             refused.status = status  # another gateway that met itself: the caller is told so, however many are between
         return refused
 
-    def _body(self, call: Call, endpoint: Endpoint) -> RelayBody | NamedBody | TranslatedBody:
+    def _body(self, call: Call, endpoint: Endpoint, content_type: bytes) -> Translator:
         if endpoint.dialect == call.dialect == openai_chat.NAME:
             return RelayBody(call, endpoint)
+        if call.service:
+            return SERVICES[call.service].translator(call, endpoint, content_type)
         if _is_relayed(call, endpoint):
             return NamedBody(call, endpoint, UPSTREAMS[endpoint.dialect])
         return TranslatedBody(call, endpoint, CALLERS[call.dialect], UPSTREAMS[endpoint.dialect])
@@ -103,7 +111,7 @@ class _Unstreamed:
 
     is_done = False
 
-    def __init__(self, body: RelayBody | NamedBody | TranslatedBody, endpoint: Endpoint) -> None:
+    def __init__(self, body: Translator, endpoint: Endpoint) -> None:
         self._body = body
         self._endpoint = endpoint
         self.feed, self.used, self.held, self.failure = body.feed, body.used, body.held, body.failure

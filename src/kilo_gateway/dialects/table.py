@@ -12,6 +12,8 @@ from kilo_gateway.dialects.cohere import asking as cohere_asking
 from kilo_gateway.dialects.cohere import reading as cohere_reading
 from kilo_gateway.dialects.converse import asking as converse_asking
 from kilo_gateway.dialects.converse import reading as converse_reading
+from kilo_gateway.dialects.embeddings.openai import OpenAISide
+from kilo_gateway.dialects.embeddings.service import Embeddings
 from kilo_gateway.dialects.gemini import asking as gemini_asking
 from kilo_gateway.dialects.gemini import reading as gemini_reading
 from kilo_gateway.dialects.hub.answered import Event, StreamReader
@@ -25,6 +27,7 @@ from kilo_gateway.dialects.responses import asking as responses_asking
 from kilo_gateway.dialects.responses import reading as responses_reading
 from kilo_gateway.dialects.responses import shaping as responses_shaping
 from kilo_gateway.dialects.responses import writing as responses_writing
+from kilo_gateway.dialects.services import Service
 from kilo_gateway.dialects.sides import CallerSide, UpstreamSide
 
 CHAT, MESSAGES, RESPONSES = openai_chat.NAME, "anthropic-messages", "openai-responses"
@@ -66,6 +69,8 @@ RELAYS = {
         "max_output_tokens", responses_writing.failure_behind,
     ),
 }
+
+SERVICES: dict[str, Service] = {each.name: each for each in (Embeddings({CHAT: OpenAISide(), RESPONSES: OpenAISide()}),)}
 
 
 def _plain(read: Callable[[bytes], list[Event]]) -> Callable[[bytes, object], list[Event]]:

@@ -15,6 +15,7 @@ from kilo_gateway.upstreams.doors import DOORS
 LOCAL_CURE = (
     "It is a small demo model. Configure a real one: set a provider's key such as OPENAI_API_KEY, or declare [[upstreams]]."
 )
+_SERVICES = ("embeddings", "transcription")  # by what a model puts out
 CAP_FIELDS = ("max_tokens", "max_completion_tokens")
 
 
@@ -105,8 +106,12 @@ def _endpoint(
         f"x-kilo-provider: {_plain(provider)}\r\nx-kilo-model: {_plain(id)}\r\n".encode(),
         msgspec.json.encode(label), msgspec.json.encode(id), place.facts.price, patience, place.facts.context,
         is_cost_reported, is_demo, is_local, place.is_open, LOCAL_CURE if is_demo else "", place.facts.max_output, cap_field,
-        parameters=place.facts.parameters,
+        parameters=place.facts.parameters, services=_services(place.facts.output_modalities),
     )  # fmt: skip
+
+
+def _services(outputs: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    return None if outputs is None else tuple(each for each in outputs if each in _SERVICES)
 
 
 def _head(origin: Origin, path: str, lines: str, hop: str) -> bytes:

@@ -1,0 +1,1 @@
+"""Embeddings: asked as OpenAI has them, answered by every upstream that makes some."""

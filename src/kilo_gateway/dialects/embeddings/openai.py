@@ -1,0 +1,71 @@
+"""Embeddings of upstreams that have OpenAI's: the request is spliced, the answer gets its model, provider and cost."""
+
+import msgspec
+from msgspec import Raw
+
+from kilo_gateway.core.errors import BadAnswer, GatewayError
+from kilo_gateway.core.money import Nanos
+from kilo_gateway.core.pipeline import cost_of
+from kilo_gateway.core.price import Usage
+from kilo_gateway.core.types import Call, Endpoint
+from kilo_gateway.dialects import openai_chat
+from kilo_gateway.dialects.gathered import Gathered
+from kilo_gateway.dialects.troubles import told_inside
+
+_encode = msgspec.json.Encoder().encode
+
+
+class OpenAISide:
+    def obstacle(self, call: Call, endpoint: Endpoint) -> str:
+        return ""
+
+    def shape(self, call: Call, endpoint: Endpoint) -> bytes:
+        return _encode({**call.fields, "model": Raw(endpoint.model_json)})
+
+    def translator(self, call: Call, endpoint: Endpoint) -> "Body":
+        return Body(call, endpoint)
+
+
+class Body:
+    """One JSON answer, kept until whole. Vectors are not looked into."""
+
+    is_done = False
+
+    def __init__(self, call: Call, endpoint: Endpoint) -> None:
+        self._call = call
+        self._endpoint = endpoint
+        self._gathered = Gathered(endpoint)
+        self.feed = self._gathered.feed
+        self._usage: Usage | None = None
+        self.cost: Nanos | None = None
+        self.upstream_id = ""
+
+    def finish(self) -> bytes:
+        endpoint = self._endpoint
+        fields = openai_chat.open_answer(self._gathered.whole())
+        if fields is None:
+            raise BadAnswer(f"{endpoint.provider} answered with something that is not a JSON object.")
+        if "error" in fields and (problem := openai_chat.error_of(fields["error"])) is not None:
+            raise told_inside(endpoint, problem)
+        if bytes(fields.get("data", b"[]")) in (b"[]", b"null"):
+            raise BadAnswer(f"{endpoint.provider} answered without an embedding.")
+        self.upstream_id = openai_chat.id_of(fields["id"]) if "id" in fields else ""
+        self._usage = usage = openai_chat.read_usage(fields["usage"], endpoint) if "usage" in fields else None
+        usage = self.used()
+        self.cost = cost_of(usage, endpoint, self._call.at_ms)
+        return openai_chat.stamped(fields, usage, self.cost, endpoint)
+
+    def held(self) -> bytes:
+        return b""
+
+    def failure(self, error: GatewayError) -> bytes:
+        return b""
+
+    def used(self) -> Usage:
+        usage = self._usage
+        if usage is None:
+            return Usage(self._call.estimated_prompt_tokens(self._endpoint), 0, is_estimated=True)
+        return usage
+
+    def estimated_output_tokens(self) -> int:
+        return 0

@@ -19,7 +19,7 @@ from kilo_gateway.core.settings import Settings
 from kilo_gateway.core.types import Origin
 from kilo_gateway.dialects import openai_chat
 from kilo_gateway.dialects.bridge import Bridge
-from kilo_gateway.dialects.table import MESSAGES_CALLER, RESPONSES_CALLER, SERVICES
+from kilo_gateway.dialects.table import COMPLETIONS_CALLER, MESSAGES_CALLER, RESPONSES_CALLER, SERVICES
 from kilo_gateway.http.deadlines import Deadlines
 from kilo_gateway.http.dialer import GuardedDialer, Proxy
 from kilo_gateway.http.gateway import Gateway, Report
@@ -49,9 +49,11 @@ def routes() -> dict[bytes, CallerDialect]:
     """Inference: every path and the dialect spoken there. All of them go through Pipeline.enter, which asks for a key."""
     dialects: dict[str, CallerDialect] = {
         openai_chat.PATH: openai_chat, "/messages": MESSAGES_CALLER, "/v1/messages": MESSAGES_CALLER,
-        "/responses": RESPONSES_CALLER, "/embeddings": SERVICES["embeddings"],
+        "/responses": RESPONSES_CALLER, "/completions": COMPLETIONS_CALLER, "/embeddings": SERVICES["embeddings"],
+        "/fim/completions": SERVICES["fim"], "/edit/completions": SERVICES["edit"],
     }  # fmt: skip
-    return under_each_prefix(dialects)
+    without = {b"/api/fim/completions": SERVICES["fim"], b"/api/edit/completions": SERVICES["edit"]}
+    return under_each_prefix(dialects) | without
 
 
 def build_worker(

@@ -51,6 +51,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     policy: DataPolicy | None = None
     regions: tuple[str, ...] | None = None
     caches_implicitly: bool | None = None
+    services: tuple[str, ...] | None = None  # besides chat, or instead of it: fim, edit
     voices: tuple[str, ...] | None = None
     dimension: int | None = None  # of an embedding
     family: str | None = None  # claude gpt gemini llama mistral ...

@@ -78,6 +78,7 @@ MODEL_FIELDS = (
     Setting("input_modalities", None, "what it takes: text, image, file, audio, video"),
     Setting("output_modalities", None, "what it gives: text, image, audio, embeddings, transcription"),
     Setting("parameters", None, "which request parameters it knows: tools, reasoning, response_format ..."),
+    Setting("services", None, "what it does besides chat: fim (fill in the middle), edit (next edits)"),
     Setting("anonymous", False, "may be used without a key"),
 )
 OTHER_VARIABLES = ("CONFIG", "CRASH_AT")  # besides those of settings

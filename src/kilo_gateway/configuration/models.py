@@ -17,6 +17,7 @@ _PRICES = ("input_usd_per_mtok", "output_usd_per_mtok")
 _CACHE_PRICES = ("cache_read_usd_per_mtok", "cache_write_usd_per_mtok")
 INPUTS = ("text", "image", "file", "audio", "video")
 OUTPUTS = ("text", "image", "audio", "embeddings", "transcription")
+SERVICES = ("fim", "edit")
 _WORD = re.compile(r"[a-z0-9][a-z0-9_-]*").fullmatch
 
 
@@ -42,7 +43,7 @@ def _model(row: Row) -> ModelSettings:
     return ModelSettings(
         id, row.text("upstream_id") or id, _price(row), _tokens(row, "context"), row.flag("anonymous"), name,
         _tokens(row, "max_output"), _words(row, "input_modalities", INPUTS), _words(row, "output_modalities", OUTPUTS),
-        _words(row, "parameters"),
+        _words(row, "parameters"), _words(row, "services", SERVICES),
     )  # fmt: skip
 
 

@@ -58,7 +58,7 @@ def from_environment(environment: Mapping[str, str], server: ServerSettings, tak
             UpstreamSettings(
                 name, provider.dialect, origin, path, Secret(environment[variable].strip()), (), Patience(), "",
                 provider.cost, variable, OF_DIALECT.get(provider.dialect, "openai"), discovers=True,
-                cap_field=provider.cap_field,
+                cap_field=provider.cap_field, services=provider.services,
             )
         )  # fmt: skip
     return tuple(kept), tuple(notes)

@@ -1,5 +1,6 @@
 """What the operator decided, validated: flags, environment, file and defaults made one value. Read by config.py only."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,6 +46,7 @@ class ModelSettings:
     input_modalities: tuple[str, ...] | None = None
     output_modalities: tuple[str, ...] | None = None
     parameters: tuple[str, ...] | None = None
+    services: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class UpstreamSettings:
     is_free: bool = False
     cap_field: str = "max_tokens"
     region: str = ""
+    services: Mapping[str, str] | None = None  # besides chat, with paths that are unusual; None: whatever its models do
 
     @property
     def base_url(self) -> str:

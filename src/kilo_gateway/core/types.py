@@ -86,7 +86,7 @@ class Endpoint(Struct, frozen=True):
     stream_head: bytes = b""  # where streams have a path of their own
     parameters: tuple[str, ...] | None = None  # what its model knows, in OpenRouter's names; None: nobody said
     aws: Aws | None = None
-    services: tuple[str, ...] | None = None  # besides chat, or instead of it; None: nobody said
+    services: dict[str, str] | None = None  # besides chat or instead of it, and paths that are unusual; None: nobody said
 
 
 class Model(Struct, frozen=True):

@@ -446,7 +446,7 @@ def usage_event(answer_id: str, created: int, usage: Usage, cost: money.Nanos | 
 
 
 def error_body(error: GatewayError) -> bytes:
-    return _encode({"error": _error_object(error)})
+    return _encode({"error": error_object(error)})
 
 
 def error_events(error: GatewayError, answer_id: str, model: str, created: int) -> bytes:
@@ -456,13 +456,13 @@ def error_events(error: GatewayError, answer_id: str, model: str, created: int) 
         "object": "chat.completion.chunk",
         "created": created,
         "model": model,
-        "error": _error_object(error),
+        "error": error_object(error),
         "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}],
     }
     return b"data: %b\n\n%b" % (_encode(chunk), DONE)
 
 
-def _error_object(error: GatewayError) -> dict[str, object]:
+def error_object(error: GatewayError) -> dict[str, object]:
     return {"message": str(error), "type": error.kind, "code": error.code, "metadata": error.metadata}
 
 

@@ -10,10 +10,13 @@ from kilo_gateway.dialects.chat import shaping as chat_shaping
 from kilo_gateway.dialects.chat import writing as chat_writing
 from kilo_gateway.dialects.cohere import asking as cohere_asking
 from kilo_gateway.dialects.cohere import reading as cohere_reading
+from kilo_gateway.dialects.completions import asking as completions_asking
+from kilo_gateway.dialects.completions import writing as completions_writing
 from kilo_gateway.dialects.converse import asking as converse_asking
 from kilo_gateway.dialects.converse import reading as converse_reading
 from kilo_gateway.dialects.embeddings.openai import OpenAISide
 from kilo_gateway.dialects.embeddings.service import Embeddings
+from kilo_gateway.dialects.fim.service import EDIT, FIM, Completing, check_edit, check_fim
 from kilo_gateway.dialects.gemini import asking as gemini_asking
 from kilo_gateway.dialects.gemini import reading as gemini_reading
 from kilo_gateway.dialects.hub.answered import Event, StreamReader
@@ -31,6 +34,7 @@ from kilo_gateway.dialects.services import Service
 from kilo_gateway.dialects.sides import CallerSide, UpstreamSide
 
 CHAT, MESSAGES, RESPONSES = openai_chat.NAME, "anthropic-messages", "openai-responses"
+COMPLETIONS = completions_asking.NAME
 
 _CHAT_WORDS = {
     "allows_parallel": "parallel_tool_calls", "choices": "n", "output": "response_format", "cache_key": "prompt_cache_key",
@@ -49,12 +53,19 @@ CALLERS: dict[str, CallerSide] = {
     MESSAGES: CallerSide(
         messages_asking.read_request, messages_writing.Writer, messages_writing.write_answer, _MESSAGES_WORDS
     ),
+    COMPLETIONS: CallerSide(
+        completions_asking.read_request, completions_writing.Writer, completions_writing.write_answer, _CHAT_WORDS
+    ),
     RESPONSES: CallerSide(
         responses_asking.read_request, responses_writing.Writer, responses_writing.write_answer, _RESPONSES_WORDS
     ),
 }  # fmt: skip
 MESSAGES_CALLER = Caller(
     MESSAGES, messages_asking.read_request, messages_writing.error_body, messages_writing.error_events
+)  # fmt: skip
+COMPLETIONS_CALLER = Caller(
+    COMPLETIONS, completions_asking.read_request, openai_chat.error_body, completions_writing.error_events,
+    completions_asking.check,
 )  # fmt: skip
 RESPONSES_CALLER = Caller(
     RESPONSES, responses_asking.read_request, responses_writing.error_body, responses_writing.error_events,
@@ -70,7 +81,10 @@ RELAYS = {
     ),
 }
 
-SERVICES: dict[str, Service] = {each.name: each for each in (Embeddings({CHAT: OpenAISide(), RESPONSES: OpenAISide()}),)}
+_SERVICES: tuple[Service, ...] = (
+    Embeddings({CHAT: OpenAISide(), RESPONSES: OpenAISide()}), Completing(FIM, check_fim), Completing(EDIT, check_edit),
+)  # fmt: skip
+SERVICES = {each.name: each for each in _SERVICES}
 
 
 def _plain(read: Callable[[bytes], list[Event]]) -> Callable[[bytes, object], list[Event]]:

@@ -246,5 +246,5 @@ class _Pools:
 def _declared(model: ModelSettings) -> Facts:
     return Facts(
         name=model.name, price=model.price, context=model.context, max_output=model.max_output, parameters=model.parameters,
-        input_modalities=model.input_modalities, output_modalities=model.output_modalities,
+        input_modalities=model.input_modalities, output_modalities=model.output_modalities, services=model.services,
     )  # fmt: skip

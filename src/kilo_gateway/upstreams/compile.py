@@ -15,7 +15,7 @@ from kilo_gateway.upstreams.doors import DOORS
 LOCAL_CURE = (
     "It is a small demo model. Configure a real one: set a provider's key such as OPENAI_API_KEY, or declare [[upstreams]]."
 )
-_SERVICES = ("embeddings", "transcription")  # by what a model puts out
+_OUTPUTS = ("embeddings", "transcription")  # services that are known by what a model puts out
 CAP_FIELDS = ("max_tokens", "max_completion_tokens")
 
 
@@ -58,7 +58,7 @@ def endpoint_of(upstream: UpstreamSettings, id: str, place: Place, hop: str) -> 
     lines = door.credential_lines("" if aws is not None else secret)
     endpoint = _endpoint(
         upstream.name, upstream.origin, upstream.dialect, path, id, place, lines, hop, upstream.patience,
-        is_cost_reported=is_cost_reported, cap_field=upstream.cap_field,
+        is_cost_reported=is_cost_reported, cap_field=upstream.cap_field, services=_services(place, upstream),
     )  # fmt: skip
     stream_head = _head(upstream.origin, stream_path, lines, hop) if stream_path else b""
     return replace(endpoint, stream_head=stream_head, aws=aws) if stream_head or aws else endpoint
@@ -97,7 +97,7 @@ def _local_endpoint(settings: Settings, entry: Entry, place: Place, key: str) ->
 def _endpoint(
     provider: str, origin: Origin, dialect: str, path: str, id: str, place: Place, lines: str, hop: str,
     patience: Patience, *, is_cost_reported: bool = False, is_demo: bool = False, is_local: bool = False,
-    cap_field: str = CAP_FIELDS[0],
+    cap_field: str = CAP_FIELDS[0], services: dict[str, str] | None = None,
 ) -> Endpoint:  # fmt: skip
     head = _head(origin, path, lines, hop)
     label = provider + (" (demo model)" if is_demo else "")
@@ -106,12 +106,18 @@ def _endpoint(
         f"x-kilo-provider: {_plain(provider)}\r\nx-kilo-model: {_plain(id)}\r\n".encode(),
         msgspec.json.encode(label), msgspec.json.encode(id), place.facts.price, patience, place.facts.context,
         is_cost_reported, is_demo, is_local, place.is_open, LOCAL_CURE if is_demo else "", place.facts.max_output, cap_field,
-        parameters=place.facts.parameters, services=_services(place.facts.output_modalities),
+        parameters=place.facts.parameters, services=services,
     )  # fmt: skip
 
 
-def _services(outputs: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    return None if outputs is None else tuple(each for each in outputs if each in _SERVICES)
+def _services(place: Place, upstream: UpstreamSettings) -> dict[str, str] | None:
+    """What its model does besides chat, as far as its upstream has a place for it."""
+    outputs, does = place.facts.output_modalities, place.facts.services
+    if outputs is None and does is None:
+        return None
+    offered = upstream.services
+    found = {each: "" for each in outputs or () if each in _OUTPUTS}
+    return found | {each: (offered or {}).get(each, "") for each in does or () if offered is None or each in offered}
 
 
 def _head(origin: Origin, path: str, lines: str, hop: str) -> bytes:

@@ -33,7 +33,10 @@ class Door(Struct, frozen=True):
 
 
 DOORS = {
-    "openai-chat": Door("/chat/completions", services={"embeddings": "/embeddings"}),
+    "openai-chat": Door(
+        "/chat/completions",
+        services={"embeddings": "/embeddings", "fim": "/fim/completions", "edit": "/edit/completions"},
+    ),
     "openai-responses": Door("/responses", services={"embeddings": "/embeddings"}),
     "anthropic-messages": Door("/messages", key_line="x-api-key: ", lines="anthropic-version: 2023-06-01\r\n"),
     "gemini": Door(
@@ -51,8 +54,12 @@ def readdressed(endpoint: Endpoint, service: str, content_type: bytes) -> bytes:
     """
     door, name = DOORS[endpoint.dialect], _decode_name(endpoint.model_json)
     line, rest = endpoint.head.split(b"\r\n", 1)
-    chat, wanted = (_filled(path, name).encode() for path in (door.path, door.services[service]))
-    before, _, after = line.rpartition(chat)
+    own = (endpoint.services or {}).get(service)
+    if own:
+        before, wanted, after = b"POST ", own.encode(), b" HTTP/1.1"
+    else:
+        chat, wanted = (_filled(path, name).encode() for path in (door.path, door.services[service]))
+        before, _, after = line.rpartition(chat)
     if content_type:
         rest = rest.replace(_JSON, b"Content-Type: %b\r\n" % content_type)
     return before + wanted + after + b"\r\n" + rest

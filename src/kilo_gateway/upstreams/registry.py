@@ -20,6 +20,7 @@ class Provider(Struct, frozen=True, forbid_unknown_fields=True):
     prices: str = ""
     cap_field: str = "max_tokens"
     models_query: str = ""
+    services: dict[str, str] = {}
 
 
 def providers() -> dict[str, Provider]:

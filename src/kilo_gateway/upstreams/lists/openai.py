@@ -66,6 +66,7 @@ def _facts(row: Fields, id: str, price: Price | None) -> Facts:
         is_moderated=top.flag("is_moderated"),
         policy=None if may_train is None else DataPolicy(may_train=may_train),
         caches_implicitly=row.flag("supports_implicit_caching"),
+        services=("fim",) if row.inner("capabilities").flag("completion_fim") else None,  # Mistral
         voices=row.texts("supported_voices") or None,
         family=opencode.text("family"),
         ai_sdk_provider=opencode.text("ai_sdk_provider"),

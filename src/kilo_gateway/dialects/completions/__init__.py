@@ -1,0 +1,1 @@
+"""Legacy text completions, as callers know them: a chat of one message, answered as text."""

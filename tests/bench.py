@@ -19,6 +19,7 @@ from kilo_gateway.catalog.catalogue import Place
 from kilo_gateway.catalog.facts import Facts, Said, merge
 from kilo_gateway.catalog.facts import Origin as FactOrigin
 from kilo_gateway.catalog.snapshot import Snapshot, Snapshots, digest
+from kilo_gateway.catalog.tokenizer import Tokenizer
 from kilo_gateway.core import nesting
 from kilo_gateway.core.ids import GenerationIds
 from kilo_gateway.core.meters import Meters
@@ -35,6 +36,7 @@ from kilo_gateway.http.server import ClientConnection
 from kilo_gateway.http.tls import upstream_context
 from kilo_gateway.http.upstream import Pool
 from kilo_gateway.ledger import journal
+from kilo_gateway.ledger.estimates import Estimates
 from kilo_gateway.ledger.journal import Journal
 from kilo_gateway.ledger.leases import MeteredLeases
 from kilo_gateway.ledger.limits import Limits
@@ -195,7 +197,7 @@ class Bench:
         dialects = Bridge()
         self.router = Preference(dialects)
         pipeline = Pipeline(
-            Snapshots(Snapshot(self.snapshot(self.first.port), PEPPER)), self.limits, dialects, self.router, self.leases, self.journal,
+            Snapshots(Snapshot(self.snapshot(self.first.port), PEPPER)), self.limits, dialects, self.router, self.leases, self.journal, Estimates(Tokenizer()),
             self.meters, self.clock, lambda: 1_700_000_000_000, GenerationIds(1).new, sign, readdressed,
         )  # fmt: skip
         pool = Pool(GuardedDialer(loop, lambda: upstream_context(self.wishes.ca_file), None))

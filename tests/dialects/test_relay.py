@@ -244,15 +244,6 @@ def test_who_leaves_before_the_end_is_booked_as_one_who_stays(told: str) -> None
     assert stayed.cost == cost_of(left.used(), ENDPOINT, 0)
 
 
-def test_an_image_is_not_estimated_as_text_and_a_prompt_not_beyond_what_a_model_holds() -> None:
-    picture = b'[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,%b"}}]}]' % (b"iVBORw0K" * 500_000)
-    fields = {"messages": Raw(picture)}
-    assert Call("openai-chat", "m", True, len(picture), fields).estimated_prompt_tokens(ENDPOINT) < 1_100
-    long = Call("openai-chat", "m", True, 4_000_000, {"messages": Raw(b'["' + b"some words " * 360_000 + b'"]')})
-    assert long.estimated_prompt_tokens(ENDPOINT) == 1_000_000
-    assert long.estimated_prompt_tokens(replace(ENDPOINT, context=128_000)) == 128_000
-
-
 def test_an_event_that_came_whole_is_let_out_when_the_stream_is_cut() -> None:
     counted = content("word", ',"usage":{"prompt_tokens":5,"completion_tokens":1}')
     stream = RelayStream(CALL, ENDPOINT)

@@ -9,6 +9,7 @@ from ipaddress import ip_network
 
 from kilo_gateway.catalog.files import DataDirectory
 from kilo_gateway.catalog.snapshot import Snapshot, Snapshots
+from kilo_gateway.catalog.tokenizer import Tokenizer
 from kilo_gateway.core import crash
 from kilo_gateway.core.ids import GenerationIds
 from kilo_gateway.core.keyring import Keyring
@@ -26,6 +27,7 @@ from kilo_gateway.http.gateway import Gateway, Report
 from kilo_gateway.http.paths import under_each_prefix
 from kilo_gateway.http.tls import upstream_context
 from kilo_gateway.http.upstream import Pool
+from kilo_gateway.ledger.estimates import Estimates
 from kilo_gateway.ledger.journal import Journal
 from kilo_gateway.ledger.leases import MeteredLeases
 from kilo_gateway.ledger.limits import Limits
@@ -50,6 +52,7 @@ def routes() -> dict[bytes, CallerDialect]:
     dialects: dict[str, CallerDialect] = {
         openai_chat.PATH: openai_chat, "/messages": MESSAGES_CALLER, "/v1/messages": MESSAGES_CALLER,
         "/responses": RESPONSES_CALLER, "/completions": COMPLETIONS_CALLER, "/embeddings": SERVICES["embeddings"],
+        "/messages/count_tokens": SERVICES["count_tokens"], "/v1/messages/count_tokens": SERVICES["count_tokens"],
         "/fim/completions": SERVICES["fim"], "/edit/completions": SERVICES["edit"],
     }  # fmt: skip
     without = {b"/api/fim/completions": SERVICES["fim"], b"/api/edit/completions": SERVICES["edit"]}
@@ -64,8 +67,8 @@ def build_worker(
     journal = Journal(files.journal, name, crash.crash_point(crash_at))
     snapshots, limits, meters, dialects = Snapshots(first), Limits(journal), Meters(), Bridge()
     pipeline = Pipeline(
-        snapshots, limits, dialects, Preference(dialects), MeteredLeases(), journal, meters, time.monotonic, wall_ms,
-        GenerationIds(secrets.randbits(45)).new, sign, readdressed,
+        snapshots, limits, dialects, Preference(dialects), MeteredLeases(), journal, Estimates(Tokenizer()), meters,
+        time.monotonic, wall_ms, GenerationIds(secrets.randbits(45)).new, sign, readdressed,
     )  # fmt: skip
 
     def count_and_report(event: str, **facts: object) -> None:

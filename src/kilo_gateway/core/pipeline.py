@@ -15,7 +15,7 @@ from kilo_gateway.core.errors import KeyRequired, UpstreamError
 from kilo_gateway.core.exchange import NOTHING, Caller, Exchange
 from kilo_gateway.core.meters import Meters
 from kilo_gateway.core.money import Nanos
-from kilo_gateway.core.ports import CallerDialect, Dialects, Journal, Leases, Limits, Router, Snapshots
+from kilo_gateway.core.ports import CallerDialect, Dialects, Estimates, Journal, Leases, Limits, Router, Snapshots
 from kilo_gateway.core.price import Usage, kinds
 from kilo_gateway.core.types import ANONYMOUS, MAX_CONTEXT, Ended, Endpoint, Model, Outcome, Progressed, Started
 
@@ -32,6 +32,7 @@ class Pipeline:
     router: Router
     leases: Leases
     journal: Journal
+    estimates: Estimates
     meters: Meters
     clock: Callable[[], float]
     wall_ms: Callable[[], int]
@@ -48,7 +49,7 @@ class Pipeline:
         """Steps 3-6. What it returns must be closed; if it raises, nothing is held. `ceiling`: besides one in the body."""
         now, at_ms = self.clock(), self.wall_ms()
         call = dialect.open_body(body)
-        call.at_ms, call.id = at_ms, self.new_id(at_ms)
+        call.at_ms, call.id, call.estimate = at_ms, self.new_id(at_ms), self.estimates.prompt_tokens
         model = self.snapshots.current.resolve(call.model)
         if caller.key is ANONYMOUS:
             model = opened(model)
@@ -103,6 +104,8 @@ class Pipeline:
         cost = 0 if usage is NOTHING else translator.cost if translator is not None else None
         if cost is None:
             cost = cost_of(usage, endpoint, exchange.at_ms)
+        if not usage.is_estimated:
+            self.estimates.learn(exchange.call, endpoint, usage)
         self.leases.settle(caller.key, exchange.held, cost or 0)
         caller.admission.in_flight -= 1
         self.meters.ended(outcome, usage, cost)

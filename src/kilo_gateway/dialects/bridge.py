@@ -45,6 +45,10 @@ class Bridge:
             return ""
         return _obstacle(_crossing(call), endpoint)
 
+    def at_once(self, call: Call, endpoint: Endpoint) -> bytes:
+        """The answer to what need not be sent at all; mostly nothing. Asked of services alone."""
+        return SERVICES[call.service].at_once(call, endpoint)
+
     def shape(self, call: Call, endpoint: Endpoint, output_cap: int | None) -> bytes:
         call.dropped, call.changed = _unknown_to(endpoint, call), ()
         if endpoint.dialect == call.dialect == openai_chat.NAME:

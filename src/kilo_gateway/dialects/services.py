@@ -14,6 +14,9 @@ class Service(CallerDialect, Protocol):
     def obstacle(self, call: Call, endpoint: Endpoint) -> str:
         """Why this endpoint cannot serve it, with the cure, or nothing."""
 
+    def at_once(self, call: Call, endpoint: Endpoint) -> bytes:
+        """The JSON answer, where this endpoint need not be asked; else nothing."""
+
     def shape(self, call: Call, endpoint: Endpoint) -> bytes: ...
     def translator(self, call: Call, endpoint: Endpoint, content_type: bytes) -> Translator:
         """Of a stream where that was asked for and is what comes, else of one body."""

@@ -14,6 +14,7 @@ from kilo_gateway.dialects.completions import asking as completions_asking
 from kilo_gateway.dialects.completions import writing as completions_writing
 from kilo_gateway.dialects.converse import asking as converse_asking
 from kilo_gateway.dialects.converse import reading as converse_reading
+from kilo_gateway.dialects.counting.service import Counting
 from kilo_gateway.dialects.embeddings.openai import OpenAISide
 from kilo_gateway.dialects.embeddings.service import Embeddings
 from kilo_gateway.dialects.fim.service import EDIT, FIM, Completing, check_edit, check_fim
@@ -83,6 +84,7 @@ RELAYS = {
 
 _SERVICES: tuple[Service, ...] = (
     Embeddings({CHAT: OpenAISide(), RESPONSES: OpenAISide()}), Completing(FIM, check_fim), Completing(EDIT, check_edit),
+    Counting(),
 )  # fmt: skip
 SERVICES = {each.name: each for each in _SERVICES}
 

@@ -249,12 +249,22 @@ class Forward:
         endpoint = self._exchange.next_endpoint()
         assert endpoint is not None
         self._endpoint = endpoint
+        call = self._exchange.call
+        if call.service and (answer := self._pipeline.dialects.at_once(call, endpoint)):
+            self._answer_at_once(answer)
+            return
         connection = self._pool.take(endpoint.origin)
         if connection is None:
             self._connect()
         else:
             self._is_pooled = True
             self._send(connection)
+
+    def _answer_at_once(self, answer: bytes) -> None:
+        """Nothing is sent, so nothing is used."""
+        self._close("ok")
+        self._write(b"%bContent-Length: %d\r\n\r\n%b" % (self._answer_head(b"application/json"), len(answer), answer))
+        self._client.answered()
 
     def _connect(self) -> None:
         self._is_pooled = False

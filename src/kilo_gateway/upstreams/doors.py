@@ -38,7 +38,10 @@ DOORS = {
         services={"embeddings": "/embeddings", "fim": "/fim/completions", "edit": "/edit/completions"},
     ),
     "openai-responses": Door("/responses", services={"embeddings": "/embeddings"}),
-    "anthropic-messages": Door("/messages", key_line="x-api-key: ", lines="anthropic-version: 2023-06-01\r\n"),
+    "anthropic-messages": Door(
+        "/messages", key_line="x-api-key: ", lines="anthropic-version: 2023-06-01\r\n",
+        services={"count_tokens": "/messages/count_tokens"},
+    ),
     "gemini": Door(
         "/models/{model}:generateContent", "/models/{model}:streamGenerateContent?alt=sse", key_line="x-goog-api-key: "
     ),

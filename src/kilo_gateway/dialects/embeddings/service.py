@@ -41,6 +41,9 @@ class Embeddings:
             return f"{endpoint.provider} makes no embeddings"
         return lacks(NAME, endpoint) or side.obstacle(call, endpoint)
 
+    def at_once(self, call: Call, endpoint: Endpoint) -> bytes:
+        return b""
+
     def shape(self, call: Call, endpoint: Endpoint) -> bytes:
         return self._sides[endpoint.dialect].shape(call, endpoint)
 

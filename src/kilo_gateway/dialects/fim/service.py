@@ -59,6 +59,9 @@ class Completing:
             return ""
         return f"{endpoint.model} has no {self.name}/completions there"
 
+    def at_once(self, call: Call, endpoint: Endpoint) -> bytes:
+        return b""
+
     def shape(self, call: Call, endpoint: Endpoint) -> bytes:
         """Upstreams refuse what they do not know, so no more than that is sent."""
         sent = {name: value for name, value in call.fields.items() if name in _SENT}

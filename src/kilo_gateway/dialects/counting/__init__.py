@@ -1,0 +1,1 @@
+"""How many tokens a Messages request would have: `messages/count_tokens`."""

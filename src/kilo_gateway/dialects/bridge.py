@@ -181,7 +181,7 @@ def _obstacle(request: Request, endpoint: Endpoint, *, fetches: bool) -> str:
     if "audio" not in can and any(isinstance(part, Audio) for part in shown):
         return "it takes no audio"
     if not (fetches or "urls" in can) and any(isinstance(part, Image | File) and is_address(part.url) for part in shown):
-        return "it takes the bytes of an image or file, not its URL, and the gateway does not fetch any: send a data: URL"
+        return "it takes the bytes of an image or file, not its URL, and media.fetch is off: send a data: URL"
     return ""
 
 

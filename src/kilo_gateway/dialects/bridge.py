@@ -53,7 +53,7 @@ class Bridge:
 
     def needed_bytes(self, call: Call, endpoint: Endpoint) -> dict[str, frozenset[str]]:
         request = call.crossing
-        if not isinstance(request, Request) or _is_relayed(call, endpoint):
+        if call.service or not isinstance(request, Request) or _is_relayed(call, endpoint):
             return {}
         return {} if "urls" in UPSTREAMS[endpoint.dialect].abilities else needed(request)
 

@@ -71,6 +71,7 @@ class Wishes:
     has_models: bool = True
     file_bytes: int = 1 << 20  # of the journal
     max_waiting_bytes: int = 1 << 20
+    fetches: bool = False  # URLs are no obstacle; a test brings its fetcher
 
 
 class Bench:
@@ -194,7 +195,7 @@ class Bench:
         self.journal.close()
 
     def _gateway(self, loop: asyncio.AbstractEventLoop) -> Gateway:
-        dialects = Bridge()
+        dialects = Bridge(fetches=self.wishes.fetches)
         self.router = Preference(dialects)
         pipeline = Pipeline(
             Snapshots(Snapshot(self.snapshot(self.first.port), PEPPER)), self.limits, dialects, self.router, self.leases, self.journal, Estimates(Tokenizer()),
@@ -216,6 +217,9 @@ class Bench:
             Model("mock/free", (self._endpoint("one", first, "mock/free", price=None),)),
             Model("mock/charged", (self._endpoint("one", first, "mock/charged", is_cost_reported=True),)),
             Model("mock/demo", (self._demo(),)),
+            Model("mock/bytes", (self._endpoint("one", first, "mock/bytes", dialect="bedrock-converse"),)),
+            Model("mock/bytes-last", (self._endpoint("one", first), self._endpoint("two", second, dialect="bedrock-converse"))),
+            Model("mock/bytes-first", (self._endpoint("one", first, dialect="bedrock-converse"), self._endpoint("two", second))),
         )
         keys = ((digest(PEPPER, KEY), Key("k1", "test", "member")),)
         routes = {"kilo/auto": models[0]}
@@ -223,11 +227,11 @@ class Bench:
 
     def _endpoint(
         self, name: str, port: int, model: str = "mock/model", *, price: Price | None = PRICE, is_cost_reported: bool = False,
-        is_open: bool = False,
+        is_open: bool = False, dialect: str = "openai-chat",
     ) -> Endpoint:  # fmt: skip
         host = "localhost" if self.wishes.is_tls else "127.0.0.1"
         upstream = UpstreamSettings(
-            name, "openai-chat", Origin(host, port, self.wishes.is_tls, is_trusted=True), "/v1", Secret(f"sk-{name}"), (),
+            name, dialect, Origin(host, port, self.wishes.is_tls, is_trusted=True), "/v1", Secret(f"sk-{name}"), (),
             self.wishes.patience, "", is_cost_reported, "test",
         )  # fmt: skip
         card = merge([Said(Facts(price=price), FactOrigin("test", 0))])

@@ -15,6 +15,7 @@ from pathlib import Path
 from kilo_gateway.catalog.names import is_reserved
 from kilo_gateway.configuration.fields import SETTINGS as SETTINGS
 from kilo_gateway.configuration.fields import Found, flatten
+from kilo_gateway.configuration.media import media_of
 from kilo_gateway.configuration.places import line_of, line_of_depth, line_of_long_number
 from kilo_gateway.configuration.surroundings import examine
 from kilo_gateway.configuration.upstreams import from_environment, from_file, proxy_of
@@ -123,7 +124,7 @@ def _settings(found: Found, path: Path | None, environment: Mapping[str, str]) -
         (_path(found, "data.dir") if data else _xdg(environment, "XDG_DATA_HOME", ".local/share")).absolute(),
         server, local, auto_default, _refresh_s(found), every, proxy_of(environment),
         environment.get("SSL_CERT_FILE") or None, path, crash_at, _fingerprint(local, auto_default, every),
-        (*notes, *more_notes),
+        (*notes, *more_notes), media_of(found),
     )  # fmt: skip
 
 

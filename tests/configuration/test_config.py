@@ -186,6 +186,24 @@ def test_an_origin_as_browsers_send_it_is_taken(tmp_path: Path, origin: str) -> 
     assert config.load(tmp_path / "c.toml").server.cors_origins == (origin,)
 
 
+def test_hosts_that_images_are_fetched_from_may_name_a_port(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text("[media]\nfetch = true\ntrusted_hosts = ['Media.lan.', '10.0.0.5:9000', '[fd00::1]:81']\n")
+    media = config.load(tmp_path / "c.toml").media
+    assert media.fetch
+    assert media.trusted == {("media.lan", 80), ("media.lan", 443), ("10.0.0.5", 9000), ("fd00::1", 81)}
+    (tmp_path / "c.toml").write_text("")
+    assert (config.load(tmp_path / "c.toml").media.fetch, config.load(tmp_path / "c.toml").media.trusted) == (False, frozenset())
+
+
+@pytest.mark.parametrize(
+    "host", ["", "*", "http://media.lan", "media.lan/a", "u@media.lan", "media.lan:0", "media.lan:x", "a b", "169.254.169.254", "[fd00:ec2::254]:80", "10.0.0.0/8"]
+)  # fmt: skip
+def test_what_is_no_host_to_fetch_from_is_refused(tmp_path: Path, host: str) -> None:
+    (tmp_path / "c.toml").write_text(f"[media]\ntrusted_hosts = [{host!r}]\n")
+    with pytest.raises(ConfigurationError, match=r"c\.toml:2: media\.trusted_hosts"):
+        config.load(tmp_path / "c.toml")
+
+
 @pytest.mark.parametrize("text", ["[data]\ndir = '~nobody-at-all/x'\n", "[local]\npath = '~nobody-at-all/x.gguf'\n", '[data]\ndir = "a\\u0000b"\n'])
 def test_what_cannot_be_a_path_is_refused_with_a_reason(tmp_path: Path, text: str) -> None:
     (tmp_path / "c.toml").write_text(text)

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import ip_network
 
@@ -24,6 +25,8 @@ from kilo_gateway.dialects.table import COMPLETIONS_CALLER, MESSAGES_CALLER, RES
 from kilo_gateway.http.deadlines import Deadlines
 from kilo_gateway.http.dialer import GuardedDialer, Proxy
 from kilo_gateway.http.gateway import Gateway, Report
+from kilo_gateway.http.guard import resolver_in
+from kilo_gateway.http.media import Fetcher
 from kilo_gateway.http.paths import under_each_prefix
 from kilo_gateway.http.tls import upstream_context
 from kilo_gateway.http.upstream import Pool
@@ -34,6 +37,8 @@ from kilo_gateway.ledger.limits import Limits
 from kilo_gateway.routing.preference import Preference
 from kilo_gateway.upstreams.doors import readdressed
 from kilo_gateway.upstreams.signing import sign
+
+LOOKUPS = 4  # of names that callers chose, at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ def build_worker(
 ) -> WorkerParts:  # fmt: skip
     """`name` must be new for each process: it names the journal."""
     journal = Journal(files.journal, name, crash.crash_point(crash_at))
-    snapshots, limits, meters, dialects = Snapshots(first), Limits(journal), Meters(), Bridge()
+    snapshots, limits, meters, dialects = Snapshots(first), Limits(journal), Meters(), Bridge(fetches=settings.media.fetch)
     pipeline = Pipeline(
         snapshots, limits, dialects, Preference(dialects), MeteredLeases(), journal, Estimates(Tokenizer()), meters,
         time.monotonic, wall_ms, GenerationIds(secrets.randbits(45)).new, sign, readdressed,
@@ -81,7 +86,7 @@ def build_worker(
         pipeline, build_pool(settings), Deadlines(time.monotonic), routes(),
         Origin("control", 0, unix_path=str(files.control_socket)), keyring.hop.encode(), count_and_report, problems,
         local_trouble, frozenset(settings.server.cors_origins),
-        tuple(ip_network(each) for each in settings.server.trusted_proxies),
+        tuple(ip_network(each) for each in settings.server.trusted_proxies), fetcher=build_fetcher(settings),
     )  # fmt: skip
     return WorkerParts(gateway, snapshots, limits, meters, journal)
 
@@ -90,6 +95,15 @@ def build_pool(settings: Settings) -> Pool:
     found = settings.proxy
     proxy = Proxy(found.origin, found.credential.reveal(), found.spared) if found is not None else None
     return Pool(GuardedDialer(asyncio.get_running_loop(), lambda: upstream_context(settings.ca_file), proxy))
+
+
+def build_fetcher(settings: Settings) -> Fetcher | None:
+    """Nothing unless the operator wants it. It shares no connection, no TLS session and no thread with upstreams."""
+    if not settings.media.fetch:
+        return None
+    resolve = resolver_in(ThreadPoolExecutor(LOOKUPS, "look-up"))
+    dialer = GuardedDialer(asyncio.get_running_loop(), lambda: upstream_context(settings.ca_file), None, resolve)
+    return Fetcher(dialer, settings.media.trusted)
 
 
 def wall_ms() -> int:

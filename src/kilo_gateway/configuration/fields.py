@@ -42,6 +42,8 @@ SETTINGS = (
     Setting("local.context", 8192, "tokens the local model can hold"),
     Setting("local.servers", True, "use Ollama, LM Studio and vLLM when they run on this machine"),
     Setting("catalog.refresh_s", 600.0, "seconds between two readings of an upstream's list of models"),
+    Setting("media.fetch", False, "fetch images and files by URL for upstreams that take bytes alone"),
+    Setting("media.trusted_hosts", [], "hosts that are fetched from though they are private, or at another port"),
     Setting("auto.default", "", "the model behind kilo/auto; default the first configured one"),
 )
 UPSTREAM_FIELDS = (

@@ -1,5 +1,6 @@
 """What the pipeline needs from the rest, as narrow as it can be said. Adapters implement these; core names none."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from kilo_gateway.core.errors import GatewayError
@@ -95,6 +96,12 @@ class CallerDialect(Protocol):
 class Dialects(Protocol):
     def obstacle(self, call: Call, endpoint: Endpoint) -> str: ...
     def at_once(self, call: Call, endpoint: Endpoint) -> bytes: ...
+    def needed_bytes(self, call: Call, endpoint: Endpoint) -> Mapping[str, frozenset[str]]:
+        """URLs that this endpoint cannot take, each with the media types that it may lead to."""
+
+    def supply(self, call: Call, fetched: Mapping[str, str]) -> None:
+        """From now on the call has these data: URLs in place of those that lead there."""
+
     def shape(self, call: Call, endpoint: Endpoint, output_cap: int | None) -> bytes: ...
     def translator(self, call: Call, endpoint: Endpoint, content_type: bytes) -> Translator: ...
     def refused(self, endpoint: Endpoint, status: int, body: bytes, retry_after: str) -> Exception: ...

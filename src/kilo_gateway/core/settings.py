@@ -88,6 +88,14 @@ class ProxySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MediaSettings:
+    """`fetch`: what callers show by URL, for upstreams that take bytes. `trusted`: hosts and ports that may be private."""
+
+    fetch: bool = False
+    trusted: frozenset[tuple[str, int]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """`fingerprint` changes with whatever changes the snapshot."""
 
@@ -103,6 +111,7 @@ class Settings:
     crash_at: str
     fingerprint: str
     notes: tuple[str, ...] = field(default=())  # what was found, and what was skipped, in sentences
+    media: MediaSettings = field(default_factory=MediaSettings)
 
 
 class ConfigurationError(Exception):

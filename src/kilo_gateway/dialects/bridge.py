@@ -4,6 +4,7 @@ else both cross through the hub. dialects/table.py knows them all.
 """
 
 import re
+from collections.abc import Mapping
 
 import msgspec
 
@@ -13,6 +14,7 @@ from kilo_gateway.core.ports import Translator
 from kilo_gateway.core.types import Call, Endpoint
 from kilo_gateway.dialects import openai_chat, relaying
 from kilo_gateway.dialects.hub.asked import Audio, File, Image, Request, Target, Video
+from kilo_gateway.dialects.media import is_address, needed, supplied
 from kilo_gateway.dialects.openai_chat import Problem
 from kilo_gateway.dialects.relay import RelayBody, RelayStream
 from kilo_gateway.dialects.relaying import NamedBody, NamedStream
@@ -31,6 +33,10 @@ _decode_name = msgspec.json.Decoder(str).decode
 
 
 class Bridge:
+    def __init__(self, *, fetches: bool = False) -> None:
+        """`fetches`: what upstreams need as bytes is fetched before it is sent, so that URLs are no obstacle."""
+        self._fetches = fetches
+
     def obstacle(self, call: Call, endpoint: Endpoint) -> str:
         """Why this endpoint cannot take the call, with the cure, or nothing. Raises BadRequest for what cannot be read."""
         if endpoint.dialect == call.dialect == openai_chat.NAME:
@@ -43,7 +49,16 @@ class Bridge:
             return f"{call.dialect} requests cannot be sent to a {endpoint.dialect} upstream"
         if _is_relayed(call, endpoint):
             return ""
-        return _obstacle(_crossing(call), endpoint)
+        return _obstacle(_crossing(call), endpoint, fetches=self._fetches)
+
+    def needed_bytes(self, call: Call, endpoint: Endpoint) -> dict[str, frozenset[str]]:
+        request = call.crossing
+        if call.service or not isinstance(request, Request) or _is_relayed(call, endpoint):
+            return {}
+        return {} if "urls" in UPSTREAMS[endpoint.dialect].abilities else needed(request)
+
+    def supply(self, call: Call, fetched: Mapping[str, str]) -> None:
+        call.crossing = supplied(_crossing(call), fetched)
 
     def at_once(self, call: Call, endpoint: Endpoint) -> bytes:
         """The answer to what need not be sent at all; mostly nothing. Asked of services alone."""
@@ -151,7 +166,7 @@ def _crossing(call: Call) -> Request:
     return call.crossing
 
 
-def _obstacle(request: Request, endpoint: Endpoint) -> str:
+def _obstacle(request: Request, endpoint: Endpoint, *, fetches: bool) -> str:
     can = UPSTREAMS[endpoint.dialect].abilities
     if request.choices > 1 and "n" not in can:
         return f"it gives one answer, not n = {request.choices}"
@@ -165,8 +180,8 @@ def _obstacle(request: Request, endpoint: Endpoint) -> str:
         return _NO_PICTURES.format(endpoint.cure).rstrip()
     if "audio" not in can and any(isinstance(part, Audio) for part in shown):
         return "it takes no audio"
-    if "urls" not in can and any(isinstance(part, Image | File) and part.url.startswith("http") for part in shown):
-        return "it takes the bytes of an image or file, not its URL, and the gateway does not fetch any: send a data: URL"
+    if not (fetches or "urls" in can) and any(isinstance(part, Image | File) and is_address(part.url) for part in shown):
+        return "it takes the bytes of an image or file, not its URL, and media.fetch is off: send a data: URL"
     return ""
 
 

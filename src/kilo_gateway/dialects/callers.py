@@ -9,6 +9,7 @@ from kilo_gateway.core.types import Call, Extent
 from kilo_gateway.dialects import openai_chat
 from kilo_gateway.dialects.hub.answered import AnswerHead
 from kilo_gateway.dialects.hub.asked import File, Image, Request, Video
+from kilo_gateway.dialects.media import all_parts
 
 
 class Caller:
@@ -36,7 +37,7 @@ class Caller:
     def extent(self, call: Call) -> Extent:
         """Raises BadRequest for a body that cannot be read."""
         request = self._read_request(call.fields)
-        parts = [part for message in request.messages for part in message.parts]
+        parts = list(all_parts(request))
         unbounded = [f"a {type(part).__name__.lower()}" for part in parts if isinstance(part, File | Video)]
         unbounded += [name for name in request.lost if name.startswith("tools")]
         images = sum(isinstance(part, Image) for part in parts)

@@ -31,11 +31,15 @@ class Proxy(Struct, frozen=True):
 
 
 class GuardedDialer:
-    def __init__(self, loop: asyncio.AbstractEventLoop, tls: Callable[[], ssl.SSLContext], proxy: Proxy | None) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, tls: Callable[[], ssl.SSLContext], proxy: Proxy | None,
+        resolve: guard.Resolve | None = None,
+    ) -> None:  # fmt: skip
         self._loop = loop
         self._make_tls = tls
         self._tls: Sessions | None = None  # reading the system's certificates takes 20 ms: when first needed
         self._proxy = proxy
+        self._resolve = resolve
         self._dials: set[asyncio.Task[None]] = set()
 
     def dial(self, pool: Pool, origin: Origin, receiver: Receiver) -> asyncio.Task[None]:
@@ -67,7 +71,7 @@ class GuardedDialer:
     async def _directly(self, connection: UpstreamConnection) -> None:
         origin = connection.origin
         failure: OSError | None = None
-        for address in await guard.addresses_of(self._loop, origin):
+        for address in await guard.addresses_of(self._loop, origin, self._resolve):
             try:
                 if origin.is_tls:
                     transport, _ = await self._loop.create_connection(asyncio.Protocol, address, origin.port)

@@ -14,6 +14,7 @@ from kilo_gateway.core.types import Origin
 from kilo_gateway.http import answers, paths
 from kilo_gateway.http.deadlines import Deadlines
 from kilo_gateway.http.heads import Layouts
+from kilo_gateway.http.media import Fetcher
 from kilo_gateway.http.unpack import THREADS
 from kilo_gateway.http.upstream import Pool
 
@@ -49,6 +50,7 @@ class Gateway:
     times: Times = field(default_factory=Times)
     layouts: Layouts = field(default_factory=Layouts)
     unpackers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, "unpack"))
+    fetcher: Fetcher | None = None  # of what upstreams cannot take as a URL; None: nothing is fetched
     is_draining: bool = False
 
     def local_answer(self, method: bytes, target: bytes, head_lines: bytes) -> bytes | None:

@@ -8,12 +8,16 @@ https://www.iana.org/assignments/iana-ipv4-special-registry https://www.iana.org
 
 import asyncio
 import socket
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import Executor
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from kilo_gateway.core.errors import Unreachable
 from kilo_gateway.core.types import Origin
 
 Address = IPv4Address | IPv6Address
+Resolve = Callable[[str, int], Awaitable[Iterable[str]]]  # host and port -> addresses; raises OSError or UnicodeError
 
 _NEVER_4 = tuple(map(IPv4Network, (
     "0.0.0.0/8", "169.254.0.0/16", "192.0.0.0/24", "100.100.100.200/32", "168.63.129.16/32",
@@ -42,10 +46,13 @@ def refusal(address: Address, *, is_trusted: bool) -> str:
     return f"{address} is not a public address"
 
 
-async def addresses_of(loop: asyncio.AbstractEventLoop, origin: Origin) -> list[str]:
-    """The addresses to connect to, all of them checked. Raises Unreachable when one is not allowed or there is none."""
+async def addresses_of(loop: asyncio.AbstractEventLoop, origin: Origin, resolve: Resolve | None = None) -> list[str]:
+    """The addresses to connect to, all of them checked. Raises Unreachable when one is not allowed or there is none.
+
+    `resolve` looks a name up, instead of the loop.
+    """
     literal = _literal(origin.host)
-    found = [literal] if literal is not None else await _resolve(loop, origin)
+    found = [literal] if literal is not None else await _resolve(origin, resolve or partial(_looked_up, loop))
     for address in found:
         problem = refusal(address, is_trusted=origin.is_trusted)
         if problem:
@@ -75,12 +82,30 @@ def _literal(host: str) -> Address | None:
         return None
 
 
-async def _resolve(loop: asyncio.AbstractEventLoop, origin: Origin) -> list[Address]:
+def resolver_in(threads: Executor) -> Resolve:
+    """For names that callers choose: one that takes long to look up then holds up none of the names of upstreams.
+
+    The loop has four threads for all that it looks up.
+    """
+
+    async def resolve(host: str, port: int) -> list[str]:
+        look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().run_in_executor(threads, look_up)
+        return [str(info[4][0]) for info in found]
+
+    return resolve
+
+
+async def _looked_up(loop: asyncio.AbstractEventLoop, host: str, port: int) -> list[str]:
+    return [str(info[4][0]) for info in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+
+
+async def _resolve(origin: Origin, resolve: Resolve) -> list[Address]:
     try:
-        found = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+        found = await resolve(origin.host, origin.port)
     except (OSError, UnicodeError) as error:
         raise Unreachable(f"{origin.host} cannot be resolved: {error}.") from error
-    return list(dict.fromkeys(ip_address(str(info[4][0]).partition("%")[0]) for info in found))
+    return list(dict.fromkeys(ip_address(each.partition("%")[0]) for each in found))
 
 
 def _is_public(address: Address) -> bool:

@@ -28,6 +28,7 @@ from kilo_gateway.core.ports import CallerDialect
 from kilo_gateway.dialects import openai_chat
 from kilo_gateway.http import answers, heads, incoming, paths, seldom
 from kilo_gateway.http.active import Active
+from kilo_gateway.http.fetching import way_of
 from kilo_gateway.http.forward import Forward
 from kilo_gateway.http.gateway import Gateway
 from kilo_gateway.http.heads import Doubtful, KnownHead
@@ -353,7 +354,8 @@ class ClientConnection(asyncio.Protocol):
             return
         if request.hops:
             exchange.call.hops = request.hops
-        self._active = forward = Forward(exchange, dialect, gateway.pipeline, gateway.pool, self, gateway.local_trouble)
+        way = Forward if gateway.fetcher is None else way_of(gateway.fetcher, gateway.pipeline.dialects, exchange)
+        self._active = forward = way(exchange, dialect, gateway.pipeline, gateway.pool, self, gateway.local_trouble)
         forward.send_to_next()
 
     def _serve_elsewhere(self, request: Request, body: bytes) -> None:

@@ -12,13 +12,14 @@ from collections import defaultdict, deque
 from contextlib import suppress
 from typing import Protocol, cast
 
-from kilo_gateway.core.errors import Defect, Truncated, UpstreamError
+from kilo_gateway.core.errors import BadAnswer, Defect, Truncated, UpstreamError
 from kilo_gateway.core.types import Origin
 from kilo_gateway.http.wire import Body, Head, body_of, read_head
 
 HIGH_WATER_BYTES = 256 * 1024
 COPY_LIMIT_BYTES = 64 * 1024  # above this two buffers are handed over instead of one copy made
 MAX_IDLE = 1024  # connections kept for each origin
+MAX_INTERIM_HEADS = 64  # of what came at once: each costs as much as an answer's
 IDLE_ROUNDS = 3  # sweeps of the pool an idle connection outlives
 
 
@@ -122,14 +123,17 @@ class UpstreamConnection(asyncio.Protocol):
         """The final head, once it is there, its lines and the first body bytes. 1xx heads are passed over."""
         if self._early:
             data = self._early + data
-        while (found := read_head(data)) is not None:
+        for _ in range(MAX_INTERIM_HEADS):
+            found = read_head(data)
+            if found is None:
+                self._early = data
+                return None
             if found[0].status >= 200:
                 self._early = b""
                 self._head = found[0]
                 return found
             data = found[2]
-        self._early = data
-        return None
+        raise BadAnswer("the upstream says again and again that its answer will come")
 
     def _begin(self, receiver: Receiver, head: Head, lines: bytes, data: bytes) -> None:
         receiver.on_head(head, lines)

@@ -218,7 +218,8 @@ def _responses_stream(events: list) -> Told:
             assert pieces.get(at, "") == event.get("text", event.get("arguments")), f"{kind}: {event} after {pieces.get(at)!r}"
     if last["type"] in ("response.failed", "error"):
         error = last.get("response", {}).get("error") or last.get("error") or last
-        return Told(text="".join(pieces.values()), finish="error", error=error, raw=events)
+        text = "".join(text for at, text in pieces.items() if opened[at]["type"] == "message")
+        return Told(text=text, finish="error", error=error, raw=events)
     assert last["type"] in ("response.completed", "response.incomplete"), f"ends with {last['type']}"
     done = {event["output_index"] for event in events if event["type"] == "response.output_item.done"}
     assert done == set(opened) == set(range(len(last["response"]["output"]))), f"items opened {set(opened)}, done {done}"

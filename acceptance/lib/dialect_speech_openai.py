@@ -148,6 +148,7 @@ def responses_body(reply: Reply, request: dict) -> dict:
     cut = {"length": "max_output_tokens", "content_filter": "content_filter"}.get(reply.finish)
     body = {
         "id": "resp_lab1", "object": "response", "created_at": CREATED, "status": "incomplete" if cut else "completed", "background": False,
+        "completed_at": None if cut else CREATED + 2, "frequency_penalty": 0.0, "presence_penalty": 0.0,
         "error": None, "incomplete_details": {"reason": cut} if cut else None, "instructions": request.get("instructions"),
         "max_output_tokens": request.get("max_output_tokens"), "model": request.get("model"), "output": _items(reply, request),
         "parallel_tool_calls": True, "previous_response_id": None, "reasoning": {"effort": None, "summary": None}, "store": False,

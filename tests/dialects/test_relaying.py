@@ -37,11 +37,15 @@ def sent(dialect: str) -> list[bytes]:
     return [event + b"\n\n" for event in whole.split(b"\n\n") if event]
 
 
+def name_of(event: bytes) -> bytes:
+    return event.split(b"\n")[0].removeprefix(b"event: ")
+
+
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_all_but_the_event_with_the_last_usage_passes_byte_for_byte_however_it_is_cut(dialect: str) -> None:
-    events = sent(dialect)
+def test_all_but_the_first_and_the_event_with_the_last_usage_passes_byte_for_byte_however_it_is_cut(dialect: str) -> None:
+    events = [event for event in sent(dialect) if name_of(event) not in RELAYS[dialect].firsts]
     whole = b"".join(events)
-    [last] = [event for event in events if event.split(b"\n")[0].removeprefix(b"event: ") in RELAYS[dialect].lasts]
+    [last] = [event for event in events if name_of(event) in RELAYS[dialect].lasts]
     once = stream(dialect)
     out = once.feed(whole) + once.finish()
     before, after = whole.split(last)
@@ -58,7 +62,7 @@ def test_all_but_the_event_with_the_last_usage_passes_byte_for_byte_however_it_i
 def test_what_stops_before_its_end_is_truncated(dialect: str) -> None:
     events = sent(dialect)
     for end in range(len(events) - 1):
-        if events[end].split(b"\n")[0].removeprefix(b"event: ") in RELAYS[dialect].lasts and dialect == "openai-responses":
+        if name_of(events[end]) in RELAYS[dialect].lasts and dialect == "openai-responses":
             continue
         one = stream(dialect)
         one.feed(b"".join(events[: end + 1]))
@@ -75,6 +79,38 @@ def test_an_error_ends_it_in_its_own_way_and_with_the_next_number() -> None:
     failed = json.loads(one.failure(error).partition(b"data: ")[2])
     assert (failed["type"], failed["sequence_number"]) == ("response.failed", 4)
     assert stream("anthropic-messages").failure(error) == b""
+
+
+def test_an_event_that_fails_is_not_counted_among_those_that_were_relayed() -> None:
+    events = sent("openai-responses")
+    failing = b'event: response.failed\ndata: {"type":"response.failed","response":{"error":{"message":"x"}},"sequence_number":4}\n\n'
+    one = stream("openai-responses")
+    with pytest.raises(UpstreamError) as caught:
+        one.feed(b": a comment\n\n" + b"".join(events[:4]) + failing)
+    assert caught.value.before.count(b"data: ") == 4
+    assert json.loads(one.failure(caught.value).partition(b"data: ")[2])["sequence_number"] == 4
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_half_an_event_at_the_end_is_not_passed_on_and_a_missing_blank_line_is_forgiven(dialect: str) -> None:
+    events = sent(dialect)
+    torn = stream(dialect)
+    torn.feed(b"".join(events[:3]) + events[3][:-20])
+    with pytest.raises(Truncated) as caught:
+        torn.finish()
+    assert not caught.value.before
+    whole, short = stream(dialect), stream(dialect)
+    out = whole.feed(b"".join(events)) + whole.finish()
+    assert short.feed(b"".join(events)[:-2]) + short.finish() == out
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_the_first_event_has_the_catalogues_model(dialect: str) -> None:
+    events = sent(dialect)
+    first = json.loads(stream(dialect).feed(events[0]).partition(b"data: ")[2])
+    before = json.loads(events[0].partition(b"data: ")[2])
+    head = RELAYS[dialect].head
+    assert first == before | {head: before[head] | {"model": "mock/model", "provider": "one"}}
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

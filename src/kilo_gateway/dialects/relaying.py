@@ -1,7 +1,8 @@
 """Answers on their way back to a caller who speaks the upstream's dialect, where its events have names: Messages, Responses.
 
-Every event passes byte for byte but the one that tells usage last, which gets its cost. Only events with a mark in them
-are looked into: those are few, and the rest are text. (Chat completions, which have no names, have relay.py.)
+Every event passes byte for byte but the first, which gets the catalogue's model id, and the one that tells usage last,
+which gets its cost. Only events with a mark in them are looked into: those are few, and the rest are text. (Chat
+completions, which have no names, have relay.py.)
 """
 
 import re
@@ -30,13 +31,15 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Relay(Struct, frozen=True):
-    """How a dialect is relayed. `marks`: one is in every event that matters; `lasts`: names of the one with the last usage;
+    """How a dialect is relayed. `marks`: one is in every event that matters; `firsts`: names of those in whose member `head`
 
-    `within`: the member of that event in which usage stands; `cap_field`: of a request. `failure`: how a stream is ended by
-    an error, where that depends on what was relayed last.
+    the model stands; `lasts`: of the one with the last usage; `within`: the member of that event in which usage stands;
+    `cap_field`: of a request. `failure`: how a stream is ended by an error, where that depends on what was relayed last.
     """
 
     marks: tuple[bytes, ...]
+    firsts: frozenset[bytes]
+    head: str
     lasts: frozenset[bytes]
     within: str
     cap_field: str
@@ -101,7 +104,7 @@ class NamedStream:
         self._partial = b""
         self._passed = self._events = 0
         self._has_failed = False
-        self._last = b""  # relayed
+        self._last = b""  # relayed, with an event in it
         self.cost: Nanos | None = None
         self.upstream_id = ""
 
@@ -121,9 +124,8 @@ class NamedStream:
         return self._pass(data[:end]) if end else b""
 
     def finish(self) -> bytes:
-        out = b""
-        if self._partial.strip():
-            out, self._partial = self._pass(self._partial.rstrip(b"\r\n") + b"\n\n"), b""
+        last, self._partial = self._partial.strip(b"\r\n"), b""
+        out = self._pass(last + b"\n\n") if _is_whole(last) else b""
         if not self._reader.is_done:
             error = Truncated(f"{self._endpoint.provider}'s stream stopped before its end.")
             error.before = out
@@ -146,22 +148,26 @@ class NamedStream:
         return max(self._events, (self._passed - self._events * _FRAME_BYTES) // 4)
 
     def _pass(self, data: bytes) -> bytes:
-        self._last = data
         if not any(mark in data for mark in self._relay.marks):
+            events = data.count(b"\ndata:")
+            if events:
+                self._last = data
             self._passed += len(data)
-            self._events += data.count(b"\ndata:") or 1
+            self._events += events or 1
             self._accounts.estimate = self.estimated_output_tokens()
             return data
         out: list[bytes] = []
         for raw in _EVENTS(data):
-            if not any(mark in raw for mark in self._relay.marks):
-                out.append(raw)
-                continue
-            try:
-                out.append(self._look_into(raw))
-            except UpstreamError as error:
-                error.before = b"".join(out)
-                raise
+            told = raw
+            if any(mark in raw for mark in self._relay.marks):
+                try:
+                    told = self._look_into(raw)
+                except UpstreamError as error:
+                    error.before = b"".join(out)
+                    raise
+            out.append(told)
+            if b"data:" in told:
+                self._last = told
         return b"".join(out)
 
     def _look_into(self, raw: bytes) -> bytes:
@@ -171,6 +177,8 @@ class NamedStream:
         name, data = found
         for event in self._reader.read(name, data):
             self._note(event)
+        if name in self._relay.firsts:
+            return self._with_model(name, data) or raw
         if name not in self._relay.lasts:
             return raw
         usage = self.used()
@@ -184,12 +192,35 @@ class NamedStream:
             stamped = _stamped(fields, usage, self.cost, self._endpoint)
         return b"event: %b\ndata: %b\n\n" % (name, stamped)
 
+    def _with_model(self, name: bytes, data: bytes) -> bytes:
+        """Empty for an event without that member."""
+        fields = _decode(data)
+        try:
+            head = _decode(fields.get(self._relay.head, b""))
+        except msgspec.MsgspecError:
+            return b""
+        head["model"], head["provider"] = Raw(self._endpoint.model_id_json), Raw(self._endpoint.label_json)
+        fields[self._relay.head] = Raw(_encode(head))
+        return b"event: %b\ndata: %b\n\n" % (name, _encode(fields))
+
     def _note(self, event: Event) -> None:
         if isinstance(event, Failed):
             self._has_failed = True
             raise told_inside(self._endpoint, Problem(event.message, event.code, event.status))
         self._accounts.note(event)
         self.upstream_id = self._accounts.begun.id
+
+
+def _is_whole(event: bytes) -> bool:
+    """Of what came last, without the blank line that ends an event: whether only that was missing."""
+    found = sse.event_of(event)
+    if found is None:
+        return False
+    try:
+        _decode(found[1])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return found[1] == b"[DONE]"
+    return True
 
 
 def _stamped(fields: dict[str, Raw], usage: Usage, cost: Nanos | None, endpoint: Endpoint) -> bytes:

@@ -75,9 +75,12 @@ RESPONSES_CALLER = Caller(
 
 # Same dialect on both sides, where events have names.
 RELAYS = {
-    MESSAGES: Relay((b"message_", b'"error"'), frozenset({b"message_delta"}), "", "max_tokens"),
+    MESSAGES: Relay(
+        (b"message_", b'"error"'), frozenset({b"message_start"}), "message", frozenset({b"message_delta"}), "", "max_tokens",
+    ),
     RESPONSES: Relay(
-        (b'"response":', b'"error"'), frozenset({b"response.completed", b"response.incomplete"}), "response",
+        (b'"response":', b'"error"'), frozenset({b"response.created", b"response.in_progress"}), "response",
+        frozenset({b"response.completed", b"response.incomplete"}), "response",
         "max_output_tokens", responses_writing.failure_behind,
     ),
 }

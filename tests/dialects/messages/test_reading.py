@@ -72,7 +72,7 @@ def test_a_whole_stream() -> None:
     )  # fmt: skip
     told = Usage(15, 1, cache_read_tokens=7, cache_write_tokens=5, cache_write_1h_tokens=2)
     assert found == [
-        Begun("msg_1", "claude-x"), Told(told, is_final=False), ThoughtDelta(0, "hm", format=OWN),
+        Begun("msg_1", "claude-x"), Told(told), ThoughtDelta(0, "hm", format=OWN),
         ThoughtDelta(0, signature="c2ln", format=OWN), TextDelta("hel"), TextDelta("lo"), CallBegun(0, "t1", "look"),
         CallDelta(0, '{"a":'), CallDelta(0, "1}"),
         Told(Usage(15, 9, cache_read_tokens=7, cache_write_tokens=5, cache_write_1h_tokens=2, reasoning_tokens=4, web_searches=2)),

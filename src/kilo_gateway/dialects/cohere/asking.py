@@ -4,12 +4,12 @@ import msgspec
 from msgspec import Raw
 
 from kilo_gateway.dialects.cohere.messages import Json, Messages
-from kilo_gateway.dialects.hub.asked import Effort, Output, Request, Target, Thinking, Tool, Written
+from kilo_gateway.dialects.hub.asked import Output, Request, Target, Thinking, Tool, Written
+from kilo_gateway.dialects.hub.effort import tokens_of
 from kilo_gateway.dialects.hub.notes import Notes
 
 _encode = msgspec.json.Encoder().encode
 _NO_PARAMETERS = Raw(b'{"type":"object","properties":{}}')
-_SHARES: dict[Effort, float] = {"minimal": 0.1, "low": 0.2, "medium": 0.5, "high": 0.8, "xhigh": 0.95, "max": 0.95}
 _UNKNOWN_MAX = 32_000
 _MAX_STOPS = 5
 # Field of the hub, Cohere's name, least, most.
@@ -126,7 +126,7 @@ def _add_thinking(body: Json, thinking: Thinking, max_tokens: int | None, target
 def _budget(thinking: Thinking, most: int, notes: Notes) -> int | None:
     """An answer needs room beside its thoughts."""
     if thinking.max_tokens is None:
-        return None if thinking.effort is None else max(int(most * _SHARES[thinking.effort]), 1)
+        return None if thinking.effort is None else max(tokens_of(thinking.effort, most), 1)
     fit = max(min(thinking.max_tokens, int(most * 0.95)), 1)
     if fit != thinking.max_tokens:
         notes.change(f"reasoning.max_tokens: {fit}")

@@ -7,9 +7,10 @@ import msgspec
 from kilo_gateway.dialects.converse.media import Json
 from kilo_gateway.dialects.converse.models import Model
 from kilo_gateway.dialects.hub.asked import Effort, Request, Target, Thinking
+from kilo_gateway.dialects.hub.effort import nearest, tokens_of
 from kilo_gateway.dialects.hub.notes import Notes
 
-_SHARES: dict[Effort, float] = {"minimal": 0.1, "low": 0.2, "medium": 0.5, "high": 0.8, "xhigh": 0.95, "max": 0.95}
+_EFFORTS: tuple[Effort, ...] = ("max", "high", "medium", "low")
 _UNKNOWN_MAX = 32_000  # every Claude that thinks gives so much
 _LEAST_BUDGET = 1024
 _TIERS = {"default": "default", "standard": "default", "flex": "flex", "priority": "priority"}
@@ -75,8 +76,7 @@ class Settings:
     def _effort(self, thinking: Thinking) -> str:
         if thinking.effort is not None:
             return "low" if thinking.effort == "minimal" else thinking.effort
-        share = 0.5 if thinking.max_tokens is None else thinking.max_tokens / self._max()
-        return "low" if share <= 0.2 else "medium" if share <= 0.5 else "high" if share <= 0.8 else "max"
+        return "medium" if thinking.max_tokens is None else nearest(thinking.max_tokens, self._max(), _EFFORTS)
 
     def _add_budget(self, thinking: Thinking) -> bool:
         """At least 1024 tokens, and fewer than may be answered."""
@@ -86,7 +86,7 @@ class Settings:
             return False
         budget = thinking.max_tokens
         if budget is None:
-            budget = max(int(most * _SHARES[thinking.effort or "medium"]), _LEAST_BUDGET)
+            budget = max(tokens_of(thinking.effort or "medium", most), _LEAST_BUDGET)
         fit = min(max(budget, _LEAST_BUDGET), most - 1 if most < 2 * _LEAST_BUDGET else int(most * 0.95))
         if fit != budget and thinking.max_tokens is not None:
             self._notes.change(f"reasoning.max_tokens: {fit}")

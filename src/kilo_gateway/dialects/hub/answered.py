@@ -82,10 +82,9 @@ class Spoken(Struct, frozen=True):
 
 
 class Told(Struct, frozen=True):
-    """Usage, so far as is known by now; the last one counts. `is_final` False: the output is still growing."""
+    """Usage, so far as is known by now; the last one counts."""
 
     usage: Usage
-    is_final: bool = True
 
 
 class Finished(Struct, frozen=True):

@@ -177,7 +177,7 @@ class Reader:
             self._format = UNKNOWN
         usage = self._tally.take(message.usage)
         if usage is not None:
-            yield Told(usage, is_final=False)
+            yield Told(usage)
 
     def _begin(self, at: int, block: _Block) -> list[Event]:
         """What upstreams give whole at the start, ours leaves to deltas."""

@@ -3,20 +3,20 @@
 A model thinks by a budget of tokens, or adaptively by effort; what it does not take is turned into what it does.
 """
 
-from collections.abc import Mapping
 from typing import get_args
 
 from msgspec import Struct
 
 from kilo_gateway.core.errors import BadRequest
 from kilo_gateway.dialects.hub.asked import Effort, Request, Target, Thinking
+from kilo_gateway.dialects.hub.effort import nearest, tokens_of
 from kilo_gateway.dialects.hub.notes import Notes
 from kilo_gateway.dialects.messages import shapes
 from kilo_gateway.dialects.messages.claude import Claude
 
 MIN_BUDGET = 1024
 _ROOM = 4096  # for the answer, where the budget alone was asked for
-_SHARES: Mapping[str, float] = {"max": 0.95, "xhigh": 0.95, "high": 0.8, "medium": 0.5, "low": 0.2, "minimal": 0.1}
+_ADAPTIVE: tuple[Effort, ...] = ("xhigh", "high", "medium", "low")
 EFFORTS: tuple[Effort, ...] = get_args(Effort)
 
 
@@ -105,8 +105,7 @@ class Planner:
         member: dict[str, object] = {"type": "adaptive"} | self._display(asked)
         if asked.max_tokens is None:
             return Plan(max_tokens, member, None if asked.effort is None else self.level(asked.effort))
-        share = asked.max_tokens / max(max_tokens, 1)
-        effort = "xhigh" if share >= 0.875 else "high" if share >= 0.65 else "medium" if share >= 0.35 else "low"
+        effort = nearest(asked.max_tokens, max_tokens, _ADAPTIVE)
         self._notes.change(f"reasoning: effort {effort} in the place of {asked.max_tokens} tokens")
         return Plan(max_tokens, member, effort)
 
@@ -114,7 +113,7 @@ class Planner:
         """`is_free`: the caller set no limit, so one is set that leaves room for an answer."""
         wanted = asked.max_tokens
         if wanted is None:
-            wanted = int(max_tokens * _SHARES[asked.effort or "medium"])
+            wanted = tokens_of(asked.effort or "medium", max_tokens)
         elif is_free and wanted >= max_tokens:
             max_tokens = min(wanted + _ROOM, self._target.max_output or wanted + _ROOM)
         if max_tokens <= MIN_BUDGET:

@@ -24,6 +24,7 @@ from kilo_gateway.dialects.hub.asked import (
     ToolResult,
     Written,
 )
+from kilo_gateway.dialects.hub.effort import nearest
 from kilo_gateway.dialects.hub.notes import Notes
 from kilo_gateway.dialects.responses import envelope
 
@@ -39,7 +40,7 @@ _VERBOSITIES = {"xhigh": "high", "max": "high"}
 _MISSING = (
     "top_k", "min_p", "stop", "seed", "frequency_penalty", "presence_penalty", "repetition_penalty", "logit_bias",
 )  # fmt: skip
-_RATIOS: tuple[tuple[float, Effort], ...] = ((0.65, "high"), (0.35, "medium"), (0.0, "low"))  # half way between the ratios
+_EFFORTS: tuple[Effort, ...] = ("high", "medium", "low")  # those that all models have
 _encode = msgspec.json.Encoder().encode
 
 
@@ -140,7 +141,7 @@ def _effort(request: Request, thinking: Thinking, target: Target, notes: Notes) 
     if thinking.effort is not None or thinking.max_tokens is None:
         return thinking.effort or ("medium" if thinking.is_enabled else None)
     whole = request.max_tokens or target.max_output or 2 * thinking.max_tokens
-    effort = next(effort for least, effort in _RATIOS if thinking.max_tokens >= least * whole)
+    effort = nearest(thinking.max_tokens, whole, _EFFORTS)
     notes.change(f"reasoning.max_tokens: became effort {effort}")
     return effort
 

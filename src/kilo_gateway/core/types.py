@@ -84,6 +84,7 @@ class Endpoint(Struct, frozen=True):
     parameters: tuple[str, ...] | None = None  # what its model knows, in OpenRouter's names; None: nobody said
     aws: Aws | None = None
     services: dict[str, str] | None = None  # besides chat or instead of it, and paths that are unusual; None: nobody said
+    efforts: tuple[str, ...] = ()  # by which its model is made to think, where it takes no tokens; empty: nobody said
 
 
 class Model(Struct, frozen=True):

@@ -6,6 +6,7 @@ import msgspec
 from msgspec.structs import replace
 
 from kilo_gateway.catalog.catalogue import Catalogue, Entry, Place
+from kilo_gateway.catalog.facts import Reasoning
 from kilo_gateway.core.brand import HOP_HEADER, VERSION
 from kilo_gateway.core.settings import Settings, UpstreamSettings
 from kilo_gateway.core.types import Aws, Endpoint, Key, Model, Origin, Patience, SnapshotData
@@ -107,7 +108,12 @@ def _endpoint(
         msgspec.json.encode(label), msgspec.json.encode(id), place.facts.price, patience, place.facts.context,
         is_cost_reported, is_demo, is_local, place.is_open, LOCAL_CURE if is_demo else "", place.facts.max_output, cap_field,
         parameters=place.facts.parameters, services=services,
+        efforts=_efforts(place.facts.reasoning),
     )  # fmt: skip
+
+
+def _efforts(reasoning: Reasoning | None) -> tuple[str, ...]:
+    return () if reasoning is None or reasoning.supports_max_tokens else reasoning.efforts
 
 
 def _services(place: Place, upstream: UpstreamSettings) -> dict[str, str] | None:

@@ -276,20 +276,31 @@ def test_tokens_become_the_nearest_level(tokens: int, level: str) -> None:
         ("gemini-3-flash-preview", {"thinkingLevel": "MINIMAL"}),
         ("gemini-3.1-pro-preview", {"thinkingLevel": "LOW"}),
         ("gemini-2.0-flash", None),
-        ("gemma-3-27b-it", None),
+        ("tuned-7", {"thinkingBudget": 0}),
     ],
 )
 @pytest.mark.parametrize("off", [Thinking(effort="none"), Thinking(is_enabled=False)])
 def test_thinking_is_switched_off_where_it_can_be(model: str, sent: object, off: Thinking) -> None:
     made, done = thought(model, off)
-    can = model in ("gemini-2.5-flash", "gemini-2.5-flash-lite") or sent is None
+    can = model in ("gemini-2.5-flash", "gemini-2.5-flash-lite", "tuned-7") or sent is None
     assert made == sent and done.dropped == () and len(done.changed) == (not can)
 
 
-@pytest.mark.parametrize("model", ["gemini-2.0-flash", "gemini-2.5-flash-image", "gemini-2.5-pro-preview-tts", "gemma-3-27b-it"])
+@pytest.mark.parametrize("model", ["gemini-2.0-flash", "gemini-2.5-flash-image", "gemini-2.5-pro-preview-tts"])
 def test_models_that_do_not_think_are_not_asked_to(model: str) -> None:
     made, done = thought(model, Thinking(effort="high"))
     assert made is None and done.dropped == ("reasoning",)
+
+
+def test_a_model_of_which_nothing_is_known_gets_a_budget_and_what_the_catalogue_says_counts_before_the_name() -> None:
+    assert thought("tuned-7", Thinking(effort="low"), max_tokens=10000)[0] == {"thinkingBudget": 2000, "includeThoughts": True}
+    told = Target("gemini-2.5-of-the-lab", efforts=("max", "high", "low"))
+    body, done = written(told, thinking=Thinking(effort="medium"))
+    assert body["generationConfig"]["thinkingConfig"] == {"thinkingLevel": "HIGH", "includeThoughts": True}
+    assert done.changed == ("reasoning.effort: medium sent as level HIGH",)
+    for parameters, is_asked in ((frozenset({"reasoning"}), True), (frozenset({"tools"}), False)):
+        body, done = written(Target("gemini-2.0-flash", parameters=parameters), thinking=Thinking(effort="low"))
+        assert bool(body.get("generationConfig")) == is_asked and bool(done.dropped) != is_asked
 
 
 def test_thinking_switched_on_is_medium_and_only_shown_is_only_shown() -> None:

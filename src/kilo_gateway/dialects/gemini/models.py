@@ -9,10 +9,13 @@ _newest = re.compile(r"gemini-(?:(pro|flash-lite|flash))-latest").search
 _makes_media = re.compile(r"-(?:image|tts|audio|live)\b").search
 
 
-class Model(Struct, frozen=True):
-    """`generation`: as 2.5 is (2, 5); (0, 0): no Gemini. `kind`: pro, flash, flash-lite."""
+UNKNOWN = (0, 0)
 
-    generation: tuple[int, int] = (0, 0)
+
+class Model(Struct, frozen=True):
+    """`generation`: as 2.5 is (2, 5); UNKNOWN where its name does not tell it. `kind`: pro, flash, flash-lite."""
+
+    generation: tuple[int, int] = UNKNOWN
     kind: str = ""
     makes_media: bool = False
 

@@ -92,7 +92,11 @@ _decode_chunks = msgspec.json.Decoder(list[_Chunk]).decode
 
 
 class Reader:
-    """A stream, or a whole answer. It is over with the reason why it ended; usage and sources may still follow."""
+    """A stream, or a whole answer. Nothing in it says that it is over: some tell a reason with every chunk, and usage and
+
+    sources may follow it. So it is whole where a reason was told and its connection ends as it should; `is_done` only
+    when it has failed.
+    """
 
     def __init__(self) -> None:
         self.is_done = False
@@ -135,9 +139,8 @@ class Reader:
             finished = self._finish(candidate.finish_reason) if candidate.finish_reason else None
         elif chunk.prompt_feedback is not None and chunk.prompt_feedback.block_reason:
             finished = Finished("content_filter", chunk.prompt_feedback.block_reason)
-        self.is_done = self.is_done or finished is not None
         if chunk.usage_metadata is not _ABSENT and (usage := read_usage(chunk.usage_metadata)) is not None:
-            events.append(Told(usage, self.is_done))
+            events.append(Told(usage))
         if finished is not None and finished != self._finished:  # some say STOP with every chunk
             self._finished = finished
             events.append(finished)
@@ -193,11 +196,17 @@ class Reader:
     def _call(self, call: _Call, signature: str, data: bytes, events: list[Event]) -> None:
         if self._is_thinking:
             self._end_thought()
-        id = call.id or f"call_{_not_of_ids('', self._id)[:_MAX_ID] or format(zlib.crc32(data), '08x')}_{self._calls}"
+        id = call.id or self._made_id(call, data)
         events.append(CallBegun(self._calls, id, call.name, signature))
         arguments = bytes(call.args).decode()
         events.append(CallDelta(self._calls, arguments if arguments != "null" else "{}"))
         self._calls += 1
+
+    def _made_id(self, call: _Call, data: bytes) -> str:
+        """Another for each call of a conversation: some proxies give all answers one id, or none."""
+        known = _not_of_ids("", self._id)[:_MAX_ID]
+        seen = zlib.crc32(call.args, zlib.crc32(call.name.encode())) if known else zlib.crc32(data)
+        return f"call_{known}{'_' if known else ''}{seen:08x}_{self._calls}"
 
     def _show(self, blob: _Blob, events: list[Event]) -> None:
         if self._is_thinking:
@@ -224,7 +233,7 @@ def read_answer(body: bytes) -> list[Event]:
     """A JSON answer: all events at once, Finished last."""
     reader = Reader()
     events = reader.read(b"", body)
-    if not reader.is_done:
+    if not reader.is_done and not any(isinstance(each, Finished) for each in events):
         raise BadAnswer("The answer has no candidate that has ended.")
     return sorted(events, key=lambda each: isinstance(each, Finished))
 

@@ -169,12 +169,16 @@ class Request(Struct, kw_only=True):
 
 
 class Target(Struct, frozen=True):
-    """What of an endpoint shapes a request. `parameters`: OpenRouter's names of what its model knows; None: unknown."""
+    """What of an endpoint shapes a request. `parameters`: OpenRouter's names of what its model knows; None: unknown.
+
+    `efforts`: those by which its model is made to think, where it takes no tokens; empty: unknown.
+    """
 
     model: str  # the upstream's own name
     max_output: int | None = None
     parameters: frozenset[str] | None = None
     cap_field: str = "max_tokens"
+    efforts: tuple[str, ...] = ()
 
     def knows(self, parameter: str) -> bool:
         """Whether it may be sent: where nobody said what a model knows, everything may."""

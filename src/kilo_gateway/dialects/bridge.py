@@ -16,6 +16,7 @@ from kilo_gateway.dialects import openai_chat, relaying
 from kilo_gateway.dialects.hub.asked import Audio, File, Image, Request, Target, Video
 from kilo_gateway.dialects.media import is_address, needed, supplied
 from kilo_gateway.dialects.openai_chat import Problem
+from kilo_gateway.dialects.origins import origin_of
 from kilo_gateway.dialects.relay import RelayBody, RelayStream
 from kilo_gateway.dialects.relaying import NamedBody, NamedStream
 from kilo_gateway.dialects.repair import repaired
@@ -187,7 +188,8 @@ def _obstacle(request: Request, endpoint: Endpoint, *, fetches: bool) -> str:
 
 def _target(endpoint: Endpoint) -> Target:
     parameters = None if endpoint.parameters is None else frozenset(endpoint.parameters)
-    return Target(_decode_name(endpoint.model_json), endpoint.max_output, parameters, endpoint.cap_field, endpoint.efforts)
+    name = _decode_name(endpoint.model_json)
+    return Target(name, endpoint.max_output, parameters, endpoint.cap_field, endpoint.efforts, origin_of(endpoint))
 
 
 def _shows_something(call: Call) -> bool:

@@ -6,7 +6,7 @@ completions, which have no names, have relay.py.)
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 from msgspec import Raw, Struct
@@ -27,14 +27,18 @@ from kilo_gateway.dialects.troubles import told_inside
 _EVENTS = re.compile(rb".*?(?:\n\r?\n|\Z)", re.DOTALL).findall
 _FRAME_BYTES = 100  # of an event, about, that are not text
 _decode = msgspec.json.Decoder(dict[str, Raw]).decode
+_decode_name = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.Encoder().encode
 
 
 class Relay(Struct, frozen=True):
-    """How a dialect is relayed. `marks`: one is in every event that matters; `firsts`: names of those in whose member `head`
+    """How a dialect is relayed.
 
-    the model stands; `lasts`: of the one with the last usage; `within`: the member of that event in which usage stands;
-    `cap_field`: of a request. `failure`: how a stream is ended by an error, where that depends on what was relayed last.
+    Of answers, `marks`: one is in every event that matters. `firsts`: names of those in whose member `head` the model is.
+    `lasts`: of the one with the last usage, which stands in its member `within`. `failure`: how a stream is ended by an
+    error, where that depends on what was relayed last.
+    Of requests, `cap_field`: how long an answer may be. `cleaned`: the fields, for a model, without what other providers
+    have signed, and what was changed; None: nothing.
     """
 
     marks: tuple[bytes, ...]
@@ -44,11 +48,15 @@ class Relay(Struct, frozen=True):
     within: str
     cap_field: str
     failure: Callable[[bytes, GatewayError, AnswerHead], bytes] | None = None
+    cleaned: Callable[[Mapping[str, Raw], str], tuple[dict[str, Raw], tuple[str, ...]] | None] | None = None
 
 
 def splice(call: Call, endpoint: Endpoint, relay: Relay, output_cap: int | None) -> bytes:
-    """The caller's own body with the upstream's model name, without what is `call.dropped`."""
+    """The caller's own body with the upstream's model name, without what is `call.dropped`. Sets `call.changed`."""
     fields = {name: value for name, value in call.fields.items() if name not in call.dropped}
+    cleaned = None if relay.cleaned is None else relay.cleaned(fields, _decode_name(endpoint.model_json))
+    if cleaned is not None:
+        fields, call.changed = cleaned
     fields["model"] = Raw(endpoint.model_json)
     if output_cap is not None:
         fields = {**fields, relay.cap_field: Raw(b"%d" % output_cap)}

@@ -23,9 +23,11 @@ from kilo_gateway.dialects.gemini import reading as gemini_reading
 from kilo_gateway.dialects.hub.answered import Event, StreamReader
 from kilo_gateway.dialects.messages import asking as messages_asking
 from kilo_gateway.dialects.messages import faults as messages_faults
+from kilo_gateway.dialects.messages import foreign as messages_foreign
 from kilo_gateway.dialects.messages import reading as messages_reading
 from kilo_gateway.dialects.messages import sending as messages_sending
 from kilo_gateway.dialects.messages import writing as messages_writing
+from kilo_gateway.dialects.origins import origin_of
 from kilo_gateway.dialects.relaying import Relay
 from kilo_gateway.dialects.responses import asking as responses_asking
 from kilo_gateway.dialects.responses import reading as responses_reading
@@ -77,6 +79,7 @@ RESPONSES_CALLER = Caller(
 RELAYS = {
     MESSAGES: Relay(
         (b"message_", b'"error"'), frozenset({b"message_start"}), "message", frozenset({b"message_delta"}), "", "max_tokens",
+        cleaned=messages_foreign.without_foreign,
     ),
     RESPONSES: Relay(
         (b'"response":', b'"error"'), frozenset({b"response.created", b"response.in_progress"}), "response",
@@ -104,8 +107,10 @@ _URLS = frozenset({"urls"})
 UPSTREAMS: dict[str, UpstreamSide] = {
     CHAT: UpstreamSide(
         chat_shaping.write_request, sse.Splitter,
-        lambda endpoint: chat_reading.Reader(is_cost_reported=endpoint.is_cost_reported),
-        lambda body, endpoint: chat_reading.read_answer(body, is_cost_reported=endpoint.is_cost_reported),
+        lambda endpoint: chat_reading.Reader(is_cost_reported=endpoint.is_cost_reported, origin=origin_of(endpoint)),
+        lambda body, endpoint: chat_reading.read_answer(
+            body, is_cost_reported=endpoint.is_cost_reported, origin=origin_of(endpoint)
+        ),
         chat_reading.read_error, frozenset({"n", "logprobs", "audio", "urls"}),
     ),
     RESPONSES: UpstreamSide(

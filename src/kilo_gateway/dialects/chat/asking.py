@@ -8,12 +8,12 @@ from msgspec import Raw
 
 from kilo_gateway.core.errors import BadRequest
 from kilo_gateway.dialects.chat import shapes
+from kilo_gateway.dialects.chat.details import thoughts_of
 from kilo_gateway.dialects.hub.asked import (
     Audio,
     Cache,
     Effort,
     File,
-    Format,
     Image,
     Message,
     Output,
@@ -32,7 +32,6 @@ from kilo_gateway.dialects.hub.asked import (
 
 _T = TypeVar("_T")
 _EFFORTS: tuple[Effort, ...] = get_args(Effort)
-_FORMATS: tuple[Format, ...] = get_args(Format)
 _ROLES: dict[str, Role] = {
     "system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool", "function": "tool",
 }  # fmt: skip
@@ -190,7 +189,7 @@ def _message(message: shapes.Message, at: int) -> Message:
         return Message("tool", (result,))
     parts = list(_parts(message.content, at))
     if role == "assistant":
-        parts = [*_thoughts(message), *parts, *_parts(message.images, at), *_calls(message, at)]
+        parts = [*_thoughts(message), *_signed(message.content, parts), *_parts(message.images, at), *_calls(message, at)]
         if message.refusal:
             parts.append(Text(message.refusal))
     return Message(role, tuple(parts))
@@ -198,14 +197,20 @@ def _message(message: shapes.Message, at: int) -> Message:
 
 def _thoughts(message: shapes.Message) -> Iterable[Thought]:
     if message.reasoning_details:
-        for detail in message.reasoning_details:
-            format: Format = next((known for known in _FORMATS if known == detail.format), "unknown")
-            yield Thought(
-                detail.text or "", detail.summary or "", detail.signature or "", detail.data or "",
-                format, detail.id or "",
-            )  # fmt: skip
+        yield from thoughts_of(message.reasoning_details)
     elif text := message.reasoning or message.reasoning_content:
         yield Thought(text)
+
+
+def _signed(content: str | list[shapes.Part] | None, parts: list[Part]) -> Iterable[Part]:
+    """Gemini's signature of a text or image stands behind it, as a thought of its own."""
+    if not isinstance(content, list):
+        yield from parts
+        return
+    for told, part in zip(content, parts, strict=True):
+        yield part
+        if signature := shapes.signature_on(told):
+            yield Thought(signature=signature, format="google-gemini-v1")
 
 
 def _calls(message: shapes.Message, at: int) -> Iterable[ToolCall]:

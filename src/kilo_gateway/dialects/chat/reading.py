@@ -8,6 +8,7 @@ from msgspec import Raw, Struct
 from kilo_gateway.core.errors import BadAnswer
 from kilo_gateway.dialects import openai_chat
 from kilo_gateway.dialects.chat import shapes
+from kilo_gateway.dialects.chat.details import format_of
 from kilo_gateway.dialects.codes import NO_CODE
 from kilo_gateway.dialects.hub.answered import (
     Begun,
@@ -25,16 +26,11 @@ from kilo_gateway.dialects.hub.answered import (
     ThoughtDelta,
     Told,
 )
-from kilo_gateway.dialects.hub.asked import Format
 
 _REASONS: dict[str, FinishReason] = {
     "stop": "stop", "length": "length", "tool_calls": "tool_calls", "function_call": "tool_calls",
     "content_filter": "content_filter", "error": "error", "max_tokens": "length", "end_turn": "stop", "eos": "stop",
     "model_length": "length",
-}  # fmt: skip
-_FORMATS: dict[str, Format] = {
-    "anthropic-claude-v1": "anthropic-claude-v1", "google-gemini-v1": "google-gemini-v1",
-    "openai-responses-v1": "openai-responses-v1", "xai-responses-v1": "xai-responses-v1",
 }  # fmt: skip
 
 
@@ -100,18 +96,25 @@ class _Chunk(Struct):
     error: Raw = shapes.ABSENT
 
 
+_PLAIN = shapes.Detail()
 _decode = msgspec.json.Decoder(_Chunk).decode
 _decode_text = msgspec.json.Decoder(str | None).decode
 
 
 class Reader:
-    """A stream: over with [DONE], for a finish alone leaves room for usage. `is_cost_reported`: its cost is USD charged."""
+    """A stream: over with [DONE], for a finish alone leaves room for usage. `is_cost_reported`: its cost is USD charged.
 
-    def __init__(self, *, is_cost_reported: bool = False) -> None:
+    `origin`: of what is signed in it.
+    """
+
+    def __init__(self, *, is_cost_reported: bool = False, origin: str = "") -> None:
         self.is_done = False
         self._is_cost_reported = is_cost_reported
+        self._origin = origin
         self._has_begun = self._has_calls = False
         self._details: dict[int, int] = {}  # index of a detail -> of our thought
+        self._ids: dict[int, str] = {}  # of our thoughts
+        self._count = 0  # of our thoughts
         self._calls: dict[int, int] = {}  # index of a call -> ours
 
     def read(self, name: bytes, data: bytes) -> list[Event]:
@@ -165,15 +168,29 @@ class Reader:
         """Details say all that the plain text says, and more."""
         if said.reasoning_details:
             for detail in said.reasoning_details:
-                index = self._details.setdefault(detail.index or 0, len(self._details))
                 yield ThoughtDelta(
-                    index, detail.text or "", detail.summary or "", detail.signature or "", detail.data or "",
-                    _FORMATS.get(detail.format or "", "unknown"), detail.id or "",
+                    self._numbered(detail), detail.text or "", detail.summary or "", detail.signature or "",
+                    detail.data or "", format_of(detail), detail.id or "", self._origin,
                 )  # fmt: skip
             return
         text = said.reasoning_content or _plain(said.reasoning)
         if text:
-            yield ThoughtDelta(self._details.setdefault(0, 0), text)
+            yield ThoughtDelta(self._numbered(_PLAIN), text)
+
+    def _numbered(self, detail: shapes.Detail) -> int:
+        """Of our thought. Details of one id are one, whatever their index; those of one index too, but for their ids."""
+        known, id = self._details.get(detail.index or 0), detail.id or ""
+        if id and known is not None and self._ids.get(known, id) != id:
+            known = None
+        if id and known is None:
+            known = next((number for number, other in self._ids.items() if other == id), None)
+        if known is None:
+            known = self._count
+            self._count += 1
+        if id:
+            self._ids[known] = id
+        self._details[detail.index or 0] = known
+        return known
 
     def _call(self, call: _Call) -> Iterator[Event]:
         """The first piece of a call has its id and name. Some upstreams leave the index out, or send each call whole."""
@@ -184,17 +201,18 @@ class Reader:
         if index is None:
             index = self._calls[key] = len(self._calls)
             google = call.extra_content.google if call.extra_content is not None else None
-            yield CallBegun(index, call.id or "", function.name, shapes.signature_of(google))
+            signature = shapes.signature_of(google)
+            yield CallBegun(index, call.id or "", function.name, signature, self._origin if signature else "")
         if function.arguments:
             yield CallDelta(index, function.arguments)
 
 
-def read_answer(body: bytes, *, is_cost_reported: bool = False) -> list[Event]:
+def read_answer(body: bytes, *, is_cost_reported: bool = False, origin: str = "") -> list[Event]:
     """Raises BadAnswer."""
     chunk = _chunk(body)
     if chunk.choices is None and openai_chat.error_of(chunk.error) is None:
         raise BadAnswer("the answer has no choices")
-    events = Reader(is_cost_reported=is_cost_reported)._events(chunk)
+    events = Reader(is_cost_reported=is_cost_reported, origin=origin)._events(chunk)
     return sorted(events, key=lambda event: isinstance(event, Finished))
 
 

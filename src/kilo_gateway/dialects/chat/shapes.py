@@ -1,7 +1,7 @@
 """The members of a chat completion request that a crossing reads, as they stand in JSON."""
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, field
 
 ABSENT = Raw(b"null")
 
@@ -40,6 +40,8 @@ class Part(Struct):
     file: FileData | None = None
     video_url: VideoUrl | str | None = None
     cache_control: CacheControl | None = None
+    thought_signature: Raw = ABSENT  # Gemini's, of what the assistant has said, in both spellings
+    camel_signature: Raw = field(default=ABSENT, name="thoughtSignature")
 
 
 class Function(Struct):
@@ -153,7 +155,15 @@ _text = msgspec.json.Decoder(str).decode
 
 def signature_of(google: Google | None) -> str:
     """Empty where there is none, or one that is no text."""
+    return "" if google is None else _plain(google.thought_signature)
+
+
+def signature_on(part: Part) -> str:
+    return _plain(part.thought_signature) or _plain(part.camel_signature)
+
+
+def _plain(raw: Raw) -> str:
     try:
-        return "" if google is None else _text(google.thought_signature)
+        return _text(raw)
     except msgspec.MsgspecError:
         return ""

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from kilo_gateway.dialects.chat.details import Details
 from kilo_gateway.dialects.hub.asked import (
     Audio,
     Cache,
@@ -29,7 +30,8 @@ _encode = msgspec.json.Encoder().encode
 
 
 def write_request(request: Request, target: Target) -> Written:
-    body: Json = {"model": target.model, "messages": [each for message in request.messages for each in _messages(message)]}
+    messages = [each for message in request.messages for each in _messages(message, target)]
+    body: Json = {"model": target.model, "messages": messages}
     if request.is_stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     dropped = list(_plain(body, request, target))
@@ -38,8 +40,7 @@ def write_request(request: Request, target: Target) -> Written:
         dropped += _thinking(body, request.thinking, target)
     if request.output is not None:
         body["response_format"] = _output(request)
-    thoughts = [part for each in request.messages for part in each.parts if isinstance(part, Thought)]
-    if any(thought.signature or thought.encrypted for thought in thoughts):
+    if any(_is_foreign(part, target) for each in request.messages for part in each.parts):
         dropped.append("reasoning signatures")
     return Written(_encode(body), tuple(dropped))
 
@@ -125,7 +126,7 @@ def _output(request: Request) -> Json:
     return {"type": "json_schema", "json_schema": schema}
 
 
-def _messages(message: Message) -> Iterable[Json]:
+def _messages(message: Message, target: Target) -> Iterable[Json]:
     if message.role == "tool":
         results = [part for part in message.parts if isinstance(part, ToolResult)]
         for each in results:
@@ -134,22 +135,38 @@ def _messages(message: Message) -> Iterable[Json]:
         if pictures:  # a tool's message has text alone
             yield {"role": "user", "content": [_part(each) for each in pictures]}
     elif message.role == "assistant":
-        yield _assistant(message)
+        yield _assistant(message, target)
     else:
         yield {"role": message.role, "content": _content(message.parts)}
 
 
-def _assistant(message: Message) -> Json:
+def _assistant(message: Message, target: Target) -> Json:
     texts = [part for part in message.parts if isinstance(part, Text)]
-    calls = [_call(part) for part in message.parts if isinstance(part, ToolCall)]
-    thoughts = "".join(part.text or part.summary for part in message.parts if isinstance(part, Thought))
+    calls = [_call(part, target) for part in message.parts if isinstance(part, ToolCall)]
+    thoughts = [part for part in message.parts if isinstance(part, Thought)]
+    plain = "".join(each.text or each.summary for each in thoughts if not _is_own(each, target))
+    numbers = Details()
+    details = [detail for at, each in enumerate(thoughts) if _is_own(each, target) for detail in numbers.of(each, at)]
     content = _content(texts) if texts else None if calls else ""
-    return _said(role="assistant", tool_calls=calls or None, reasoning_content=thoughts or None) | {"content": content}
+    return _said(
+        role="assistant", tool_calls=calls or None, reasoning_content=plain or None, reasoning_details=details or None
+    ) | {"content": content}  # fmt: skip
 
 
-def _call(call: ToolCall) -> Json:
+def _is_own(part: Thought | ToolCall, target: Target) -> bool:
+    return bool(part.origin) and part.origin == target.origin
+
+
+def _is_foreign(part: Part, target: Target) -> bool:
+    """Whether it bears what is not this upstream's to read."""
+    if not isinstance(part, Thought | ToolCall) or _is_own(part, target):
+        return False
+    return bool(part.signature or (isinstance(part, Thought) and part.encrypted))
+
+
+def _call(call: ToolCall, target: Target) -> Json:
     made: Json = {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-    if call.signature:
+    if call.signature and _is_own(call, target):
         made["extra_content"] = {"google": {"thought_signature": call.signature}}
     return made
 

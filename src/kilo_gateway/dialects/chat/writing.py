@@ -7,6 +7,7 @@ import msgspec
 from kilo_gateway.core.errors import GatewayError
 from kilo_gateway.core.price import Usage
 from kilo_gateway.dialects import openai_chat
+from kilo_gateway.dialects.chat.details import Details
 from kilo_gateway.dialects.hub.answered import (
     Answer,
     AnswerHead,
@@ -37,6 +38,7 @@ class Writer:
         self._before = _CHOICE % (_encode(head.id), head.created, _encode(head.model), _encode(head.provider))
         self._finished: Finished | None = None
         self._has_role = False
+        self._details = Details()
 
     def write(self, events: Iterable[Event]) -> bytes:
         out: list[bytes] = []
@@ -45,7 +47,7 @@ class Writer:
                 out.append(self._chunk(b'{%b"content":%b}' % (self._role(), _encode(event.text))))
             elif type(event) is Finished:
                 self._finished = event
-            elif delta := _delta(event):
+            elif delta := _delta(event, self._details):
                 out.append(self._chunk(b"{%b%b" % (self._role(), _encode(delta)[1:])))
         return b"".join(out)
 
@@ -79,6 +81,7 @@ class Writer:
 
 def write_answer(answer: Answer, head: AnswerHead, usage: Usage, cost_usd: float | None) -> bytes:
     thoughts = [block for block in answer.blocks if isinstance(block, Thought)]
+    details = _details(answer)
     calls = [_call(block) for block in answer.blocks if isinstance(block, ToolCall)]
     text = "".join(block.text for block in answer.blocks if isinstance(block, Text))
     images = [_image(block.url, at) for at, block in enumerate(block for block in answer.blocks if isinstance(block, Drawn))]
@@ -87,7 +90,8 @@ def write_answer(answer: Answer, head: AnswerHead, usage: Usage, cost_usd: float
     message: Json = {"role": "assistant", "content": text or nothing, "refusal": answer.refusal or None}
     if thoughts:
         message["reasoning"] = "".join(thought.text or thought.summary for thought in thoughts) or None
-        message["reasoning_details"] = [detail for at, each in enumerate(thoughts) for detail in _details(each, at)]
+    if details:
+        message["reasoning_details"] = details
     if calls:
         message["tool_calls"] = calls
     if images:
@@ -134,14 +138,16 @@ def usage_members(usage: Usage, cost_usd: float | None) -> Json:
     return members | {"cost": cost_usd}
 
 
-def _delta(event: Event) -> Json:
+def _delta(event: Event, details: Details) -> Json:
     match event:
         case ThoughtDelta():
             plain = {"reasoning": text} if (text := event.text or event.summary) else {}
             thought = Thought(event.text, event.summary, event.signature, event.encrypted, event.format, event.id)
-            return plain | {"reasoning_details": _details(thought, event.index)}
+            return plain | {"reasoning_details": details.of(thought, event.index)}
         case CallBegun(index, id, name, signature):
-            return {"tool_calls": [{"index": index} | _call(ToolCall(id, name, "", signature))]}
+            call = ToolCall(id, name, "", signature)
+            thoughts: Json = {"reasoning_details": details.of_call(call)} if signature else {}
+            return thoughts | {"tool_calls": [{"index": index} | _call(call)]}
         case CallDelta(index, arguments):
             return {"tool_calls": [{"index": index, "function": {"arguments": arguments}}]}
         case RefusalDelta(text):
@@ -156,18 +162,15 @@ def _delta(event: Event) -> Json:
             return {}
 
 
-def _details(thought: Thought, index: int) -> list[Json]:
-    """One for each kind of what is known of a thought; clients send them back as they are."""
-    common: Json = {"format": thought.format or "unknown", "index": index} | ({"id": thought.id} if thought.id else {})
-    details: list[Json] = []
-    if thought.summary:
-        details.append({"type": "reasoning.summary", "summary": thought.summary} | common)
-    if thought.text or thought.signature:
-        signature = {"signature": thought.signature} if thought.signature else {}
-        details.append({"type": "reasoning.text", "text": thought.text} | signature | common)
-    if thought.encrypted:
-        details.append({"type": "reasoning.encrypted", "data": thought.encrypted} | common)
-    return details
+def _details(answer: Answer) -> list[Json]:
+    details, made, thoughts = Details(), list[Json](), 0
+    for block in answer.blocks:
+        if isinstance(block, Thought):
+            made += details.of(block, thoughts)
+            thoughts += 1
+        elif isinstance(block, ToolCall):
+            made += details.of_call(block)
+    return made
 
 
 def _call(call: ToolCall) -> Json:

@@ -40,6 +40,7 @@ class ThoughtDelta(Struct, frozen=True):
     encrypted: str = ""
     format: Format = ""
     id: str = ""
+    origin: str = ""
 
 
 class CallBegun(Struct, frozen=True):
@@ -49,6 +50,7 @@ class CallBegun(Struct, frozen=True):
     id: str
     name: str
     signature: str = ""
+    origin: str = ""
 
 
 class CallDelta(Struct, frozen=True):

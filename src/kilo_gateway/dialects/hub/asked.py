@@ -51,7 +51,10 @@ class Video(Struct, frozen=True):
 
 
 class Thought(Struct, frozen=True):
-    """Reasoning of a former answer, replayed. A signature or what is encrypted goes back only to whom `format` names."""
+    """Reasoning of a former answer, replayed. A signature or what is encrypted goes back only to whom `format` names.
+
+    `origin`: who gave it, where that is an upstream that passes on what others make (origins.py).
+    """
 
     text: str = ""
     summary: str = ""
@@ -59,16 +62,18 @@ class Thought(Struct, frozen=True):
     encrypted: str = ""
     format: Format = ""
     id: str = ""
+    origin: str = ""
 
 
 class ToolCall(Struct, frozen=True):
-    """`arguments`: JSON text. `signature`: of the thought that led to it (Gemini), base64."""
+    """`arguments`: JSON text. `signature`: of the thought that led to it (Gemini), base64. `origin`: as of a Thought."""
 
     id: str
     name: str
     arguments: str
     signature: str = ""
     cache: Cache | None = None
+    origin: str = ""
 
 
 class ToolResult(Struct, frozen=True):
@@ -171,7 +176,8 @@ class Request(Struct, kw_only=True):
 class Target(Struct, frozen=True):
     """What of an endpoint shapes a request. `parameters`: OpenRouter's names of what its model knows; None: unknown.
 
-    `efforts`: those by which its model is made to think, where it takes no tokens; empty: unknown.
+    `efforts`: those by which its model is made to think, where it takes no tokens; empty: unknown. `origin`: what is of
+    it goes back to it.
     """
 
     model: str  # the upstream's own name
@@ -179,6 +185,7 @@ class Target(Struct, frozen=True):
     parameters: frozenset[str] | None = None
     cap_field: str = "max_tokens"
     efforts: tuple[str, ...] = ()
+    origin: str = ""
 
     def knows(self, parameter: str) -> bool:
         """Whether it may be sent: where nobody said what a model knows, everything may."""

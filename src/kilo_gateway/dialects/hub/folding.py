@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Literal
 
+from msgspec.structs import replace
+
 from kilo_gateway.core.price import Usage
 from kilo_gateway.dialects.hub.answered import (
     Answer,
@@ -125,5 +127,6 @@ class _Block:
             return Thought(pieces, "".join(self._summary), **self._known)  # type: ignore[arg-type]  # each is of the field's type
         if self.kind == "call":
             known = self._known
-            return ToolCall(known.get("id", ""), known.get("name", ""), pieces or "{}", known.get("signature", ""))
+            made = ToolCall(known.get("id", ""), known.get("name", ""), pieces or "{}", known.get("signature", ""))
+            return replace(made, origin=known["origin"]) if "origin" in known else made
         return Text(pieces)

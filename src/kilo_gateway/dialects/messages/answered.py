@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from kilo_gateway.dialects.hub.answered import Answer, AnswerHead, Cited, Finished
-from kilo_gateway.dialects.hub.asked import Text, Thought
-from kilo_gateway.dialects.messages.signatures import OWN, seal
+from kilo_gateway.dialects.hub.asked import Text, Thought, ToolCall
+from kilo_gateway.dialects.messages.signatures import GEMINI, OWN, seal
 
 Json = dict[str, object]
 TEXT: Json = {"type": "text", "text": ""}
@@ -34,10 +34,13 @@ def ended(finished: Finished, refusal: str) -> Json:
     return {"stop_reason": reason, "stop_sequence": finished.stop, "stop_details": details}
 
 
-def tool_use(id: str, name: str, signature: str, arguments: object = None) -> Json:
-    """`signature`: Gemini's, under the name that other gateways give it."""
-    made: Json = {"type": "tool_use", "id": id, "name": name, "input": {} if arguments is None else arguments}
-    return made | {"thought_signature": signature} if signature else made
+def tool_use(call: ToolCall, arguments: object = None) -> Json:
+    """Its signature, Gemini's, stands under the name that other gateways give it."""
+    made: Json = {"type": "tool_use", "id": call.id, "name": call.name, "input": {} if arguments is None else arguments}
+    if not call.signature:
+        return made
+    sealed = seal(Thought(signature=call.signature, format=GEMINI, origin=call.origin))
+    return made | {"thought_signature": sealed if call.origin else call.signature}
 
 
 def thoughts(thought: Thought) -> Iterator[Json]:
@@ -45,7 +48,7 @@ def thoughts(thought: Thought) -> Iterator[Json]:
     text, proof = thought.text or thought.summary, seal(thought)
     if text or (thought.signature and thought.format == OWN):
         yield {"type": "thinking", "thinking": text, "signature": proof}
-    elif proof:
+    elif thought.signature or thought.encrypted:
         yield {"type": "redacted_thinking", "data": proof}
 
 

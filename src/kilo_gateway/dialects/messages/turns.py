@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from kilo_gateway.core.errors import BadRequest
 from kilo_gateway.dialects.hub.asked import Cache, File, Image, Message, Part, Role, Text, Thought, ToolCall, ToolResult
 from kilo_gateway.dialects.messages import shapes
-from kilo_gateway.dialects.messages.signatures import unseal
+from kilo_gateway.dialects.messages.signatures import GEMINI, unseal
 
 # Blocks that only the provider's own tools make, and that nobody else can read.
 _PROVIDERS = frozenset({
@@ -188,16 +188,16 @@ def _thought(block: shapes.Block) -> list[Part]:
         return [unseal(block.data or "", is_redacted=True)] if block.data else []
     proof, text = unseal(block.signature or ""), block.thinking or ""
     if proof.encrypted:  # whoever encrypts his thoughts shows a summary
-        return [Thought(summary=text, encrypted=proof.encrypted, format=proof.format, id=proof.id)]
+        return [Thought(summary=text, encrypted=proof.encrypted, format=proof.format, id=proof.id, origin=proof.origin)]
     if not text and not proof.signature:
         return []
-    return [Thought(text, signature=proof.signature, format=proof.format, id=proof.id)]
+    return [Thought(text, signature=proof.signature, format=proof.format, id=proof.id, origin=proof.origin)]
 
 
 def _call(block: shapes.Block, place: str) -> ToolCall:
     arguments = bytes(block.input)
+    proof = unseal(block.thought_signature or block.camel_signature or "", GEMINI)
     return ToolCall(
         _needed(block.id, f"{place}.id"), _needed(block.name, f"{place}.name"),
-        "{}" if arguments == b"null" else arguments.decode(),
-        block.thought_signature or block.camel_signature or "", mark(block.cache_control),
+        "{}" if arguments == b"null" else arguments.decode(), proof.signature, mark(block.cache_control), proof.origin,
     )  # fmt: skip

@@ -145,7 +145,8 @@ class Writer:
 
     def _argue(self, event: CallBegun | CallDelta) -> bytes:
         if isinstance(event, CallBegun):
-            opened = self._open("call", answered.tool_use(event.id, event.name, event.signature))
+            call = ToolCall(event.id, event.name, "", event.signature, origin=event.origin)
+            opened = self._open("call", answered.tool_use(call))
             self._call, self._arguments = event.index, []
             self._call_at[event.index] = self._at
             return opened
@@ -179,8 +180,7 @@ class Writer:
         self._kind = ""
         thought = self._thought.whole()
         if self._thought.is_open:
-            proof = seal(thought)
-            signed = _DELTA % (self._at, b'"signature_delta","signature":' + _encode(proof)) if proof else b""
+            signed = _DELTA % (self._at, b'"signature_delta","signature":' + _encode(seal(thought)))
             return signed + _STOP % self._at
         return b"".join(self._begin(block) + _STOP % self._at for block in answered.thoughts(thought))
 
@@ -194,7 +194,7 @@ class _Thought:
         self._known: dict[str, str] = {}
 
     def take(self, event: ThoughtDelta) -> None:
-        names = ("signature", "encrypted", "format", "id")
+        names = ("signature", "encrypted", "format", "id", "origin")
         self._known |= {name: value for name in names if (value := getattr(event, name))}
 
     def whole(self) -> Thought:
@@ -215,7 +215,7 @@ def _content(answer: Answer) -> Iterator[Json]:
             case Thought():
                 yield from answered.thoughts(block)
             case ToolCall():
-                yield answered.tool_use(block.id, block.name, block.signature, _input(block.arguments))
+                yield answered.tool_use(block, _input(block.arguments))
             case Drawn(url):
                 yield {"type": "text", "text": answered.picture(url)}
     yield from texts.rest()

@@ -17,7 +17,10 @@ OWN_ID = "rs_kilo"  # of an item whose thought has none, and is sent to nobody
 
 
 class Sealed(Struct, frozen=True, omit_defaults=True):
-    """`text`: what the signature is of, for some clients send no text back. `call`: the signature is of this call."""
+    """`text`: what the signature is of, for some clients send no text back. `call`: the signature is of this call.
+
+    `origin`: who gave it, where the format does not tell it.
+    """
 
     format: Format = ""
     signature: str = ""
@@ -25,6 +28,7 @@ class Sealed(Struct, frozen=True, omit_defaults=True):
     text: str = ""
     id: str = ""
     call: str = ""
+    origin: str = ""
 
 
 _encode = msgspec.json.Encoder().encode
@@ -48,9 +52,9 @@ def unseal(content: str) -> Sealed | None:
 
 def content_of(thought: Thought) -> str | None:
     """What `encrypted_content` says of a thought; None where there is nothing to keep."""
-    if thought.format == FAMILY and not thought.signature:
+    if thought.format == FAMILY and not thought.signature and not thought.origin:
         return thought.encrypted or None
     if not (thought.signature or thought.encrypted or thought.format):
         return None
     text = thought.text if thought.signature else ""
-    return seal(Sealed(thought.format, thought.signature, thought.encrypted, text, thought.id))
+    return seal(Sealed(thought.format, thought.signature, thought.encrypted, text, thought.id, origin=thought.origin))

@@ -52,7 +52,7 @@ class History:
         self._messages: list[Message] = []
         self._turn: list[Part] = []  # of the assistant
         self._results: list[Part] = []
-        self._signatures: dict[str, str] = {}  # of calls that are yet to come
+        self._signatures: dict[str, envelope.Sealed] = {}  # of calls that are yet to come
 
     def system(self, text: str) -> None:
         self._messages.append(Message("system", (Text(text),)))
@@ -129,7 +129,8 @@ class History:
         if bytes(item.namespace) != b"null":
             self._lose("input[].namespace")
         id = item.call_id or ""
-        self._of_assistant(ToolCall(id, item.name, arguments, self._signatures.pop(id, "")))
+        signed = self._signatures.pop(id, envelope.Sealed())
+        self._of_assistant(ToolCall(id, item.name, arguments, signed.signature, origin=signed.origin))
 
     def _result(self, item: shapes.Item, at: str) -> None:
         if not item.call_id:
@@ -151,10 +152,12 @@ class History:
             self._lose("input[].encrypted_content")
             sealed = envelope.Sealed()
         if sealed.call:
-            self._signatures[sealed.call] = sealed.signature
+            self._signatures[sealed.call] = sealed
         elif text or summary or sealed.signature or sealed.encrypted:
             self._of_assistant(
-                Thought(sealed.text or text, summary, sealed.signature, sealed.encrypted, sealed.format, sealed.id)
+                Thought(
+                    sealed.text or text, summary, sealed.signature, sealed.encrypted, sealed.format, sealed.id, sealed.origin
+                )
             )  # fmt: skip
 
     def _drawn(self, item: shapes.Item, at: str) -> None:

@@ -147,7 +147,7 @@ class Reasoning(Item):
         text, summary = texts.get("reasoning_text", ""), texts.get("reasoning_summary_text", "")
         if status == "in_progress":
             return made
-        known = Thought(text, summary, thought.signature, thought.encrypted, thought.format, thought.id)
+        known = Thought(text, summary, thought.signature, thought.encrypted, thought.format, thought.id, thought.origin)
         if (content := envelope.content_of(known)) is not None:
             made["encrypted_content"] = content
         return made
@@ -171,9 +171,9 @@ class SignedCall(Item):
 
     kind = "reasoning"
 
-    def __init__(self, id: str, at: int, call: str, signature: str) -> None:
+    def __init__(self, id: str, at: int, call: str, signature: str, origin: str) -> None:
         super().__init__(id, at)
-        self._content = envelope.seal(envelope.Sealed("google-gemini-v1", signature, call=call))
+        self._content = envelope.seal(envelope.Sealed("google-gemini-v1", signature, call=call, origin=origin))
 
     def whole(self, status: str) -> Json:
         made: Json = {"id": self.id, "type": "reasoning", "summary": []}

@@ -240,8 +240,11 @@ def _spoken(texts: list[Json]) -> Json:
 
 
 def _thought(thought: Thought, notes: Notes) -> Json | None:
-    """Its text alone may not be sent: OpenAI refuses it. https://platform.openai.com/docs/guides/reasoning#encrypted-reasoning-items"""
-    if thought.format != envelope.FAMILY:
+    """Its text alone may not be sent: OpenAI refuses it. https://platform.openai.com/docs/guides/reasoning#encrypted-reasoning-items
+
+    What is encrypted is for the account that got it, so what came by way of another upstream is not sent either.
+    """
+    if thought.format != envelope.FAMILY or thought.origin:
         notes.change("reasoning of another provider left out")
         return None
     if not thought.encrypted:

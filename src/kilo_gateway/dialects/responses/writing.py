@@ -179,7 +179,7 @@ class Writer:
             before = item.thought
             item.thought = Thought(
                 "", "", event.signature or before.signature, event.encrypted or before.encrypted,
-                event.format or before.format, event.id or before.id,
+                event.format or before.format, event.id or before.id, event.origin or before.origin,
             )  # fmt: skip
         for kind, text in (("reasoning_summary_text", event.summary), ("reasoning_text", event.text)):
             if text:
@@ -216,7 +216,9 @@ class Writer:
         out = self._close_thoughts() + self._close_message()
         if event.signature:
             has_open = any(not item.is_closed for item in self._open_items)
-            opened, signed = self._open(lambda id, at: SignedCall(id, at, event.id, event.signature), "reasoning")
+            opened, signed = self._open(
+                lambda id, at: SignedCall(id, at, event.id, event.signature, event.origin), "reasoning"
+            )
             out += opened if has_open else opened + self._events(signed.close("completed"))
         kind = FreeformCall if event.name in self._head.freeform else Call
         opened, call = self._open(lambda id, at: kind(id, at, event.id, event.name), kind.kind)
@@ -290,13 +292,13 @@ def _unfolded(answer: Answer) -> Iterator[Event]:
             yield from of_this
         elif isinstance(block, Thought):
             yield ThoughtDelta(
-                thoughts, block.text, block.summary, block.signature, block.encrypted, block.format, block.id
+                thoughts, block.text, block.summary, block.signature, block.encrypted, block.format, block.id, block.origin
             )  # fmt: skip
             thoughts += 1
         elif isinstance(block, Drawn):
             yield block
         else:
-            yield CallBegun(calls, block.id, block.name, block.signature)
+            yield CallBegun(calls, block.id, block.name, block.signature, block.origin)
             yield CallDelta(calls, block.arguments)
             calls += 1
     if answer.refusal:

@@ -320,7 +320,6 @@ class ClientConnection(asyncio.Protocol):
             request.dialect = None
             request.headers = {}
         elif request.method != b"POST":
-            request.dialect = None
             raise MethodNotAllowed(f"{path.decode('latin-1')} takes POST.", _INFERENCE_METHODS)
 
     # One request after the other

@@ -44,7 +44,7 @@ def test_a_conversation_of_its_own_is_not_looked_into() -> None:
     ],
 )  # fmt: skip
 def test_thoughts_of_others_are_left_out_and_the_rest_stays_to_the_byte(foreign: dict[str, Any]) -> None:
-    odd = {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"query": 'say "kilo-sealed:x"'}}
+    odd = {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"query": 'say "KILO_SEALED_THOUGHT:x"'}}
     made = cleaned({"role": "user", "content": "hi"}, said(OWN, foreign, odd, CALL), RESULT, said(foreign), max_tokens=9)
     assert made == ({"messages": [{"role": "user", "content": "hi"}, said(OWN, odd, CALL), RESULT], "max_tokens": 9}, (LEFT_OUT,))
     spaced = b'[{"role":"assistant" , "content":[ {"type":"text",  "text":"\\u00fc"}, %b ]}]' % json.dumps(foreign).encode()
@@ -79,6 +79,6 @@ def test_thinking_is_off_where_the_calls_being_answered_have_lost_their_thought(
     assert made is not None and made[0]["thinking"] == {"type": "adaptive"}
 
 
-@pytest.mark.parametrize("messages", [b'["kilo-sealed:"', b'{"a":"kilo-sealed:"}', b'[{"content":[5,"kilo-sealed:"]}]', b'["kilo-sealed:"]'])
+@pytest.mark.parametrize("messages", [b'["KILO_SEALED_THOUGHT:"', b'{"a":"KILO_SEALED_THOUGHT:"}', b'[{"content":[5,"KILO_SEALED_THOUGHT:"]}]', b'["KILO_SEALED_THOUGHT:"]'])
 def test_what_cannot_be_read_is_left_to_the_upstream(messages: bytes) -> None:
     assert without_foreign({"messages": Raw(messages)}, CLAUDE) is None

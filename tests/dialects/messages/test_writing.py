@@ -119,7 +119,7 @@ def test_calls_that_wait_for_one_without_arguments_are_sent_at_the_end() -> None
 def test_what_is_encrypted_is_redacted_thinking() -> None:
     found = _stream(ThoughtDelta(0, encrypted="ZW5j", format="anthropic-claude-v1"), ThoughtDelta(1, encrypted="eA==", format="openai-responses-v1", id="rs_1"))
     blocks = [each["content_block"] for each in found if each["type"] == "content_block_start"]
-    assert blocks == [{"type": "redacted_thinking", "data": "ZW5j"}, {"type": "redacted_thinking", "data": "kilo-sealed:openai-responses-v1:encrypted:4:rs_1eA=="}]
+    assert blocks == [{"type": "redacted_thinking", "data": "ZW5j"}, {"type": "redacted_thinking", "data": "KILO_SEALED_THOUGHT:openai-responses-v1:encrypted:4:rs_1eA=="}]
 
 
 def test_sources_stand_at_the_text_they_are_of() -> None:

@@ -11,7 +11,7 @@ from msgspec import Raw, Struct
 from kilo_gateway.dialects.messages.claude import claude
 from kilo_gateway.dialects.messages.signatures import MARK, OWN, UNKNOWN, unseal
 
-_MARKS = (b'"' + MARK.encode(), b'"thought_signature"')
+_MARKS = (MARK.encode(), b'"thought_signature"')
 _THOUGHTS = ("thinking", "redacted_thinking")
 _GEMINIS = ("thought_signature", "thoughtSignature")
 _NO_THINKING = Raw(b'{"type":"disabled"}')

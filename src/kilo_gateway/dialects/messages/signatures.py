@@ -1,7 +1,7 @@
 """Thoughts of other providers inside blocks that clients bring back unread.
 
 Claude's own signatures go as they are. Another's is put as
-`kilo-sealed:<format>[@origin]:<what>:<length of the id>:<id><value>`; base64, which Claude's are, has no colon.
+`KILO_SEALED_THOUGHT:<format>[@origin]:<what>:<length of the id>:<id><value>`; base64, which Claude's are, has no colon.
 """
 
 import re
@@ -13,7 +13,8 @@ OWN: Format = "anthropic-claude-v1"
 GEMINI: Format = "google-gemini-v1"
 UNKNOWN: Format = "unknown"  # of other makers' models behind this dialect: what they sign, Claude would refuse
 _FORMATS: tuple[Format, ...] = get_args(Format)
-MARK = "kilo-sealed:"
+# Long, and of letters that texts seldom have: so it is quickly not found in a large request (foreign.py).
+MARK = "KILO_SEALED_THOUGHT:"
 _sealed = re.compile(rf"{MARK}([a-z0-9-]*)(?:@([0-9a-f]+))?:(signature|encrypted):(\d{{1,3}}):(.*)", re.DOTALL).fullmatch
 
 

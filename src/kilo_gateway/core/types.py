@@ -12,6 +12,7 @@ from kilo_gateway.core.money import Nanos, Pico
 from kilo_gateway.core.price import Price
 
 Role = Literal["owner", "member", "anonymous"]
+Platform = Literal["", "azure", "vertex"]  # clouds that speak others' dialects with ways of their own
 
 
 MAX_CONTEXT = 1 << 40  # tokens: more is no context but a mistake
@@ -84,6 +85,7 @@ class Endpoint(Struct, frozen=True):
     parameters: tuple[str, ...] | None = None  # what its model knows, in OpenRouter's names; None: nobody said
     aws: Aws | None = None
     services: dict[str, str] | None = None  # besides chat or instead of it, and paths that are unusual; None: nobody said
+    platform: Platform = ""
 
 
 class Model(Struct, frozen=True):

@@ -187,7 +187,7 @@ def _obstacle(request: Request, endpoint: Endpoint, *, fetches: bool) -> str:
 
 def _target(endpoint: Endpoint) -> Target:
     parameters = None if endpoint.parameters is None else frozenset(endpoint.parameters)
-    return Target(_decode_name(endpoint.model_json), endpoint.max_output, parameters, endpoint.cap_field)
+    return Target(_decode_name(endpoint.model_json), endpoint.max_output, parameters, endpoint.cap_field, endpoint.platform)
 
 
 def _shows_something(call: Call) -> bool:

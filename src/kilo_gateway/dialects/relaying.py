@@ -18,6 +18,7 @@ from kilo_gateway.core.types import Call, Endpoint
 from kilo_gateway.dialects import sse
 from kilo_gateway.dialects.gathered import Gathered
 from kilo_gateway.dialects.hub.answered import AnswerHead, Event, Failed
+from kilo_gateway.dialects.messages.sending import VERTEX_VERSION
 from kilo_gateway.dialects.openai_chat import Problem
 from kilo_gateway.dialects.sides import UpstreamSide
 from kilo_gateway.dialects.translated import Accounts
@@ -46,7 +47,11 @@ class Relay(Struct, frozen=True):
 def splice(call: Call, endpoint: Endpoint, relay: Relay, output_cap: int | None) -> bytes:
     """The caller's own body with the upstream's model name, without what is `call.dropped`."""
     fields = {name: value for name, value in call.fields.items() if name not in call.dropped}
-    fields["model"] = Raw(endpoint.model_json)
+    if endpoint.platform == "vertex":
+        del fields["model"]
+        fields["anthropic_version"] = Raw(VERTEX_VERSION)
+    else:
+        fields["model"] = Raw(endpoint.model_json)
     if output_cap is not None:
         fields = {**fields, relay.cap_field: Raw(b"%d" % output_cap)}
     return _encode(fields)

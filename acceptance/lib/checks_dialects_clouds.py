@@ -26,6 +26,7 @@ from dialect_clouds import (
     vertex,
 )  # fmt: skip
 from dialect_scripts import EMPTY, PLAIN, SCRIPTS, TWO_CALLS, Reply
+from dialect_upstreams import COUNTED
 from harness import ROOT, Gateway, check, cli, eventually, gateway, gw
 
 from dialects import asking, costs, dropped, post, problem, row, settings
@@ -220,6 +221,15 @@ def _():
             came = _clouds["vertex-messages"].arrived[-1]
             assert "model" not in came.body and came.body["anthropic_version"] == "vertex-2023-10-16", f"{sorted(came.body)}"
             assert f"/{CLAUDE}:{'streamRawPredict' if stream else 'rawPredict'}" in came.path, f"{came.path}"
+
+
+@check("cloud.vertex.count", "Claude on Vertex counts tokens at its own place, with version and model in the body")
+def _():
+    assert eventually(lambda: served(gw("vertex"), "lab/vertex-messages"), 5)
+    body = {"model": "lab/vertex-messages", "messages": [{"role": "user", "content": "How many?"}]}
+    answer = gw("vertex").post(json.dumps(body).encode(), path="/v1/messages/count_tokens")
+    assert answer.status == 200 and answer.json() == {"input_tokens": COUNTED}, f"{answer}"
+    assert _clouds["vertex-messages"].arrived[-1].path.startswith(f"/v1/projects/{PROJECT}/locations/{REGION}/publishers/anthropic/")
 
 
 @check("cloud.vertex.calls", "Gemini on Vertex: calls and results without ids, which it refuses; pairs stay together", timeout=20)

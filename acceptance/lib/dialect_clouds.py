@@ -166,6 +166,11 @@ class Cloud(Speaker):
 
     def _turned_away(self, asked: Asked, came: Arrived) -> tuple[int, str] | None:
         """Else the request is what the Speaker knows: model in the body, path of the plain API."""
+        counts = self.dialect == "messages" and asked.path.endswith("/publishers/anthropic/models/count-tokens:rawPredict")
+        if counts and not self._no_key(asked.headers):
+            is_known = came.body.get("anthropic_version") == "vertex-2023-10-16" and came.body.get("model")
+            asked.path = "/v1/messages/count_tokens"
+            return None if is_known else (400, "anthropic_version and model are needed")
         found = re.fullmatch(self.door.path, unquote(asked.path))
         if asked.method != "POST" or not found:
             return 404, f"no such path: {asked.method} {asked.path}"

@@ -18,7 +18,8 @@ _DIALECTS = {"azure": AZURE_DIALECTS, "vertex": VERTEX_DIALECTS}
 _PREFIXES = {"azure": ("/openai/v1", "/openai", "/anthropic/v1", "/anthropic"), "vertex": ("/v1",)}
 _word = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:_-]{0,99}").fullmatch
 _GOOGLE_HOSTS = {
-    "global": "aiplatform.googleapis.com", "us": "aiplatform.us.rep.googleapis.com", "eu": "aiplatform.eu.rep.googleapis.com",
+    "global": "aiplatform.googleapis.com", "us": "aiplatform.us.rep.googleapis.com",
+    "eu": "aiplatform.eu.rep.googleapis.com",
 }  # fmt: skip
 _GOOGLE_TOKENS, _GOOGLE_SCOPE = "https://oauth2.googleapis.com/token", "https://www.googleapis.com/auth/cloud-platform"
 # Of each of Azure's clouds: how its hosts end, who gives tokens, and how the services are called that they are for.

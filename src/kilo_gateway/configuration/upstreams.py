@@ -106,7 +106,7 @@ def _upstream(row: Row, environment: Mapping[str, str]) -> UpstreamSettings:
     return UpstreamSettings(
         name, dialect, origin, platforms.path_of(path, platform), secret, models, _patience(row), row.text("prefix"),
         row.flag("reports_cost"), row.place("name"), listing, discovers, row.flag("free"), cap_field, row.text("region"),
-        platform, row.text("api_version"), row.text("project"), tokens,
+        platform=platform, api_version=row.text("api_version"), project=row.text("project"), tokens=tokens,
     )  # fmt: skip
 
 

@@ -212,7 +212,7 @@ def _():
                 costs(told.cost, PLAIN.usage)
 
 
-@check("cloud.vertex.claude", "Claude on Vertex: version in the body, model in the path alone, for relayed and translated requests; errors in Google's words too")
+@check("cloud.vertex.claude", "Claude on Vertex: version in the body, model in the path alone, for relayed and translated requests")
 def _():
     assert eventually(lambda: served(gw("vertex"), "lab/vertex-messages"), 5)
     for caller in CALLERS:

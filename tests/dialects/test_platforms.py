@@ -40,3 +40,16 @@ def test_gemini_on_vertex_gets_no_ids_of_calls_and_no_tier() -> None:
     body, call = shaped("openai-chat", replace(GEMINI, platform="vertex"), messages=TALK, service_tier="flex")
     assert "serviceTier" not in body and "call_1" not in json.dumps(body)
     assert call.dropped == ("service_tier",)
+
+
+@pytest.mark.parametrize("dialect", ["anthropic-messages", "openai-chat", "gemini"])
+@pytest.mark.parametrize("wrapped", [b"[%b]", b"[%b\n]\n", b"%b"])
+def test_errors_of_vertex_are_read_in_whichever_dialect_it_is_asked(dialect: str, wrapped: bytes) -> None:
+    told = wrapped % b'{"error": {"code": 400, "message": "contents is not specified", "status": "INVALID_ARGUMENT"}}'
+    refused = Bridge().refused(replace(CLAUDE, dialect=dialect), 400, told, "")
+    assert (str(refused), refused.status) == ("contents is not specified", 400)
+
+
+@pytest.mark.parametrize("body", [b"[", b"[]", b"[5]", b"[" * 100_000])
+def test_arrays_that_are_no_errors_are_borne(body: bytes) -> None:
+    assert Bridge().refused(CLAUDE, 429, body, "3").retry_after == "3"

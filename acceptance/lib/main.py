@@ -18,7 +18,7 @@ SETS = {  # modules that register checks, in their order
     "02": ("checks_models_rows", "checks_models_http", "checks_models_cost", "checks_models_clients", "checks_models_life"),
     "03": ("checks_dialects_fakes", "checks_dialects_pairs", "checks_dialects_streams", "checks_dialects_cost", "checks_dialects_reasoning",
            "checks_dialects_repair", "checks_dialects_fields", "checks_dialects_heads", "checks_dialects_paths", "checks_dialects_clients",
-           "checks_dialects_agents", "checks_dialects_fetch", "checks_dialects_bench"),
+           "checks_dialects_agents", "checks_dialects_fetch", "checks_dialects_clouds", "checks_dialects_bench"),
 }  # fmt: skip
 
 

@@ -395,3 +395,14 @@ def test_the_payload_of_one_line_is_what_the_pattern_finds(event: bytes) -> None
 @given(st.lists(st.sampled_from([content("a"), FINISH, DONE, b": ping\n\n", b"data: x\r\n\r\n"]), max_size=9).map(b"".join))
 def test_the_last_events_are_those_that_the_pattern_finds(data: bytes) -> None:
     assert relay._last_events(data) == relay._EVENTS(data)[-relay.MAX_SAMPLES - 1 : -1]
+
+
+def test_filters_of_azure_before_an_answer_are_no_beginning_of_it() -> None:
+    """They have neither id nor model; what comes after them has, and another endpoint may be tried until then."""
+    first = b'data: {"choices":[],"created":0,"id":"","model":"","object":"","prompt_filter_results":[{"prompt_index":0}]}\n\n'
+    stream = RelayStream(CALL, ENDPOINT)
+    assert stream.feed(first) == b""
+    assert stream.feed(content("hi")) == first + content("hi")
+    assert stream.upstream_id == json.loads(content("hi")[5:])["id"]
+    assert relayed([first, DONE]) == (b"", "Truncated")
+    assert relayed([first, ERROR]) == (b"", "UpstreamRefused")

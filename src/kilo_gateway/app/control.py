@@ -20,6 +20,7 @@ from kilo_gateway.control.replay import Replay
 from kilo_gateway.control.repricing import Repricing
 from kilo_gateway.control.service import Service
 from kilo_gateway.control.stock import Stock
+from kilo_gateway.control.tokens import Tokens
 from kilo_gateway.control.traffic import Traffic
 from kilo_gateway.control.workers import Workers
 from kilo_gateway.core import crash
@@ -50,15 +51,18 @@ async def build_service(
     overlay = load_overlay(table.ids(OPENROUTER))
     sources = Sources(overlay, PriceBook(table, overlay.authors), providers())
     stock = Stock(settings, lists, sources, Diary(files.changes), wall_s, is_local_awaited)
-    publisher = Publisher(settings, keyring, files, database, stock, workers, wall_ms, crashes)
+    pool = build_pool(settings)
+    tokens = Tokens(
+        files.tokens, settings.fingerprint, pool, keyring.hop, lambda: publisher.renew(), report, wall_s
+    )  # fmt: skip
+    publisher = Publisher(settings, keyring, files, database, stock, workers, wall_ms, crashes, tokens.held)
     traffic = Traffic(wall_ms)
     importer = Importer(database, files.journal, wall_ms, crashes, traffic.add)
     renewal = Renewal(stock, publisher, Repricing(database, wall_ms), report)
-    pool = build_pool(settings)
     discovery = Discovery(pool, lists, keyring.hop, report, wall_s, period_s=settings.refresh_s)
     return Service(
         database, publisher, Keys(database, publisher, keyring.pepper, wall_ms), importer,
-        Replay(database, files.journal, wall_ms), stock, lists, discovery, renewal, traffic, pool,
+        Replay(database, files.journal, wall_ms), stock, lists, discovery, renewal, traffic, pool, tokens,
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ class DataDirectory:
         self.journal = root / "journal"
         self.snapshot = root / "snapshot"
         self.lists = root / "lists"
+        self.tokens = root / "tokens"
         self.changes = root / "changes"
         self.secret_key = root / "secret.key"
         self.control_socket = root / "control.sock"

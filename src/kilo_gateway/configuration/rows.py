@@ -36,6 +36,15 @@ class Row:
             raise self.wrong(key, "a text without line breaks" + (", and not empty" if is_needed else ""))
         return value
 
+    def has(self, key: str) -> bool:
+        return key in self._given
+
+    def fill(self, key: str, value: object) -> None:
+        """As if it had been given, unless it was."""
+        if key not in self._given:
+            self.values[key] = value
+            self._given |= {key}
+
     def flag(self, key: str) -> bool:
         value = self.values[key]
         if not isinstance(value, bool):

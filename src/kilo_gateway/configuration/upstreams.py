@@ -7,14 +7,15 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from kilo_gateway.configuration import platforms
+from kilo_gateway.configuration.addresses import origin_of
 from kilo_gateway.configuration.fields import UPSTREAM_FIELDS, Found
 from kilo_gateway.configuration.listener import leads_back
 from kilo_gateway.configuration.models import models_of
 from kilo_gateway.configuration.rows import Row
 from kilo_gateway.core.secret import Secret
 from kilo_gateway.core.settings import ConfigurationError, ProxySettings, ServerSettings, UpstreamSettings
-from kilo_gateway.core.types import Origin, Patience
-from kilo_gateway.http.guard import is_metadata_literal, is_private_literal
+from kilo_gateway.core.types import Origin, Patience, Platform
 from kilo_gateway.upstreams.compile import CAP_FIELDS
 from kilo_gateway.upstreams.doors import DOORS
 from kilo_gateway.upstreams.lists.listing import KINDS, OF_DIALECT
@@ -48,7 +49,7 @@ def from_environment(environment: Mapping[str, str], server: ServerSettings, tak
         if variable is None or name in taken:
             continue
         base_url = environment.get(provider.base_env) or provider.base_url
-        origin, path = _origin(base_url, is_trusted=False, place=provider.base_env)
+        origin, path = origin_of(base_url, is_trusted=False, place=provider.base_env)
         if leads_back(origin, server):
             notes.append(f"upstream {name} ({variable}) is skipped: {origin.host}:{origin.port} is this gateway.")
             continue
@@ -83,6 +84,7 @@ def proxy_of(environment: Mapping[str, str]) -> ProxySettings | None:
 
 def _upstream(row: Row, environment: Mapping[str, str]) -> UpstreamSettings:
     name = row.text("name", is_needed=True)
+    platform = platforms.platform_of(row, environment)
     dialect = row.text("dialect")
     if dialect not in DOORS:
         raise row.wrong("dialect", f"one of {', '.join(DOORS)}")
@@ -90,24 +92,28 @@ def _upstream(row: Row, environment: Mapping[str, str]) -> UpstreamSettings:
     if listing not in KINDS:
         raise row.wrong("listing", f"one of {', '.join(KINDS)}")
     base_url = row.text("base_url", is_needed=True)
-    origin, path = _origin(base_url, is_trusted=row.flag("private"), place=row.place("base_url"))
+    origin, path = origin_of(base_url, is_trusted=row.flag("private"), place=row.place("base_url"))
     cap_field = row.text("cap_field")
     if cap_field not in CAP_FIELDS:
         raise row.wrong("cap_field", f"one of {', '.join(CAP_FIELDS)}")
+    secret = _secret(row, environment, platform)
+    tokens = platforms.tokens_of(row, platform, dialect, secret, origin)
+    platforms.check(row, platform, dialect)
     models = models_of(row)
     discovers = not models if row.values["discover"] is None else row.flag("discover")
     if not models and not discovers:
         raise row.wrong("discover", "true where no models are declared")
     return UpstreamSettings(
-        name, dialect, origin, path, _secret(row, environment), models, _patience(row), row.text("prefix"),
+        name, dialect, origin, platforms.path_of(path, platform), secret, models, _patience(row), row.text("prefix"),
         row.flag("reports_cost"), row.place("name"), listing, discovers, row.flag("free"), cap_field, row.text("region"),
+        platform=platform, api_version=row.text("api_version"), project=row.text("project"), tokens=tokens,
     )  # fmt: skip
 
 
-def _secret(row: Row, environment: Mapping[str, str]) -> Secret:
+def _secret(row: Row, environment: Mapping[str, str], platform: Platform) -> Secret:
     """A line break in it would end a header and begin another."""
     secret = _secret_as_given(row, environment)
-    if not secret.reveal().isprintable():
+    if not secret.reveal().isprintable() and not platforms.is_account(platform, secret.reveal()):
         raise ConfigurationError(f"{row.place('api_key')}: api_key must not contain line breaks or control characters.")
     return secret
 
@@ -146,37 +152,3 @@ def _patience(row: Row) -> Patience:
 
 def _is_seconds(value: float | Decimal) -> bool:
     return Decimal(str(value)).is_finite() and 0 < value <= 86_400
-
-
-def _origin(base_url: str, *, is_trusted: bool, place: str) -> tuple[Origin, str]:
-    """An address of this machine or a private network, written as such, is meant, and so trusted."""
-    try:
-        parts = urlsplit(base_url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        parts, host, port = urlsplit(""), None, None
-    is_plain = base_url.isprintable() and base_url.isascii() and " " not in base_url
-    if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment or not is_plain:
-        wanted = "a URL such as https://api.example.com/v1"
-        raise ConfigurationError(f"{place}: base_url must be {wanted}, not {_hidden(base_url)!r}.")
-    if parts.username or parts.password:
-        raise ConfigurationError(f"{place}: base_url must not carry a credential; use api_key.")
-    if port == 0 or not _is_name(host):
-        raise ConfigurationError(f"{place}: base_url must lead to a host and a port from 1 to 65535, not {base_url!r}.")
-    if is_metadata_literal(host):
-        raise ConfigurationError(f"{place}: base_url: {host} is a metadata or link-local address; no upstream is there.")
-    is_tls = parts.scheme == "https"
-    is_trusted = is_trusted or is_private_literal(host)
-    return Origin(host, port or (443 if is_tls else 80), is_tls, "", is_trusted), parts.path.rstrip("/")
-
-
-def _is_name(host: str) -> bool:
-    """Whether it can be looked up: labels of 1 to 63 characters, or an address."""
-    try:
-        return ":" in host or bool(host.rstrip(".").encode("idna"))
-    except UnicodeError:
-        return False
-
-
-def _hidden(url: str) -> str:
-    return "(a URL with a credential)" if "@" in url else url

@@ -1,4 +1,4 @@
-"""A small GET over the same guarded connections that inference uses. For discovery."""
+"""Small requests over the same guarded connections that inference uses: lists of models, access tokens."""
 
 import asyncio
 
@@ -11,9 +11,9 @@ from kilo_gateway.http.wire import Head
 class _Answer:
     """Gathers one answer. upstream.Receiver."""
 
-    def __init__(self, head: bytes, limit: int) -> None:
-        self.done: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._message = head + b"\r\n"
+    def __init__(self, head: bytes, body: bytes, limit: int) -> None:
+        self.done: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
+        self._message = head + b"\r\n", body
         self._limit = limit
         self._status = 0
         self._parts: list[bytes] = []
@@ -21,7 +21,7 @@ class _Answer:
 
     def on_connected(self, connection: UpstreamConnection) -> None:
         self.connection = connection
-        connection.send(self, self._message, b"")
+        connection.send(self, *self._message)
 
     def on_head(self, head: Head, lines: bytes) -> None:
         head.refuse_encoding()
@@ -35,13 +35,8 @@ class _Answer:
 
     def on_end(self) -> None:
         self.connection = None
-        if self.done.done():
-            return
-        if self._status == 200:
-            self.done.set_result(b"".join(self._parts))
-        else:
-            redirected = "; redirects are not followed" if 300 <= self._status < 400 else ""
-            self.done.set_exception(UpstreamRefused("", self._status, f"it answered with status {self._status}{redirected}"))
+        if not self.done.done():
+            self.done.set_result((self._status, b"".join(self._parts)))
 
     def on_lost(self, error: UpstreamError) -> None:
         self.connection = None
@@ -51,7 +46,18 @@ class _Answer:
 
 async def get(pool: Pool, origin: Origin, head: bytes, *, timeout_s: float, limit: int = 64 << 20) -> bytes:
     """The body. Raises UpstreamError, also for any status but 200 (redirects are not followed), and TimeoutError."""
-    answer = _Answer(head, limit)
+    status, body = await post(pool, origin, head, b"", timeout_s=timeout_s, limit=limit)
+    if status == 200:
+        return body
+    redirected = "; redirects are not followed" if 300 <= status < 400 else ""
+    raise UpstreamRefused("", status, f"it answered with status {status}{redirected}")
+
+
+async def post(
+    pool: Pool, origin: Origin, head: bytes, body: bytes, *, timeout_s: float, limit: int
+) -> tuple[int, bytes]:
+    """Status and body, whatever the status. `head` as `request_head` makes it. Raises UpstreamError and TimeoutError."""
+    answer = _Answer(head, body, limit)
     dial = pool.dial(origin, answer)
     try:
         async with asyncio.timeout(timeout_s):

@@ -1,7 +1,7 @@
 """Makes the snapshot when something it is made of has changed, writes it to disk, and hands it to every worker."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from kilo_gateway.catalog.files import DataDirectory, snapshot_bytes, write_privately
 from kilo_gateway.catalog.snapshot import Snapshot
@@ -17,11 +17,12 @@ from kilo_gateway.upstreams.compile import compile_snapshot
 
 
 class Publisher:
-    """`workers` is None when no gateway runs: then the file alone is written."""
+    """`workers` is None when no gateway runs: then the file alone is written. `tokens`: by upstream, those that hold."""
 
     def __init__(
         self, settings: Settings, keyring: Keyring, files: DataDirectory, database: Database, stock: Stock,
         workers: Workers | None, now_ms: Callable[[], int], crash: CrashPoint | None,
+        tokens: Callable[[], Mapping[str, str]],
     ) -> None:  # fmt: skip
         self._settings = settings
         self._keyring = keyring
@@ -31,6 +32,7 @@ class Publisher:
         self._workers = workers
         self._now_ms = now_ms
         self._crash = crash
+        self._tokens = tokens
         self._one_at_a_time = asyncio.Lock()
         self._data = SnapshotData(0, settings.fingerprint, (), ())
         self.current = Snapshot(self._data, keyring.pepper)
@@ -68,5 +70,5 @@ class Publisher:
         return compile_snapshot(
             self._stock.newest, self._settings, self._stock.upstreams, valid,
             version=max(self._data.version + 1, self._now_ms()), hop=self._keyring.hop,
-            local_key=self._keyring.local_model_key,
+            local_key=self._keyring.local_model_key, tokens=self._tokens(),
         )  # fmt: skip

@@ -15,6 +15,7 @@ from kilo_gateway.control.publisher import Publisher
 from kilo_gateway.control.renewal import Renewal
 from kilo_gateway.control.replay import Replay
 from kilo_gateway.control.stock import Stock
+from kilo_gateway.control.tokens import Tokens
 from kilo_gateway.control.traffic import Traffic
 from kilo_gateway.control.views import View
 from kilo_gateway.core.errors import BadRequest, NotFound
@@ -38,6 +39,7 @@ class Service:
     renewal: Renewal
     traffic: Traffic
     pool: Pool
+    tokens: Tokens
 
     def catalogue(self) -> Catalogue:
         return self.stock.current

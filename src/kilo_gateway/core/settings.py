@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from kilo_gateway.core.price import Price
 from kilo_gateway.core.secret import Secret
-from kilo_gateway.core.types import Origin, Patience
+from kilo_gateway.core.types import Origin, Patience, Platform
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +51,29 @@ class ModelSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenSettings:
+    """How an upstream's access tokens are got: OAuth 2, at `path` of `origin`.
+
+    `client`: who asks, an id or a service account's e-mail address. `secret`: his private key (PEM) or his own secret.
+    """
+
+    grant: Literal["service-account", "client", "refresh"]
+    url: str
+    origin: Origin
+    path: str
+    client: str
+    secret: Secret
+    scope: str = ""
+    key_id: str = ""  # of the private key
+    refresh_token: Secret = field(default_factory=lambda: Secret(""))
+
+
+@dataclass(frozen=True, slots=True)
 class UpstreamSettings:
     """`models` are declared; others are found where it `discovers`, from a list of the kind `listing`.
 
-    `source` says where the upstream was found, for the operator.
+    `source` says where the upstream was found, for the operator. Where there are `tokens`, requests carry these, and
+    `api_key` is what they are got for.
     """
 
     name: str
@@ -72,6 +92,10 @@ class UpstreamSettings:
     cap_field: str = "max_tokens"
     region: str = ""
     services: Mapping[str, str] | None = None  # besides chat, with paths that are unusual; None: whatever its models do
+    platform: Platform = ""
+    api_version: str = ""  # of Azure
+    project: str = ""  # of Google's
+    tokens: TokenSettings | None = None
 
     @property
     def base_url(self) -> str:

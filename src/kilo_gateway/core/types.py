@@ -12,6 +12,7 @@ from kilo_gateway.core.money import Nanos, Pico
 from kilo_gateway.core.price import Price
 
 Role = Literal["owner", "member", "anonymous"]
+Platform = Literal["", "azure", "vertex"]  # clouds that speak others' dialects with ways of their own
 
 
 MAX_CONTEXT = 1 << 40  # tokens: more is no context but a mistake
@@ -85,6 +86,7 @@ class Endpoint(Struct, frozen=True):
     aws: Aws | None = None
     services: dict[str, str] | None = None  # besides chat or instead of it, and paths that are unusual; None: nobody said
     efforts: tuple[str, ...] = ()  # by which its model is made to think, where it takes no tokens; empty: nobody said
+    platform: Platform = ""
 
 
 class Model(Struct, frozen=True):

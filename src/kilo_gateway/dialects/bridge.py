@@ -31,6 +31,7 @@ _RETRY_AFTER = re.compile(r"[0-9A-Za-z ,:.+-]{1,64}").fullmatch
 _of_its_limits = re.compile(r"context|image|audio|tool", re.IGNORECASE).search
 _STREAMS = (b"text/event-stream", b"application/vnd.amazon.eventstream")
 _decode_name = msgspec.json.Decoder(str).decode
+_decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 class Bridge:
@@ -107,7 +108,7 @@ class Bridge:
         if status < 400:
             cure = "redirects are never followed" if status >= 300 else "200 was expected"
             return BadAnswer(f"{endpoint.provider} answered {status}; {cure}.")
-        failed = UPSTREAMS[endpoint.dialect].read_error(body, status)
+        failed = UPSTREAMS[endpoint.dialect].read_error(_unwrapped(body), status)
         problem = Problem(failed.message, failed.code)
         if endpoint.is_demo and status == 400 and _of_its_limits(problem.message):
             problem = problem._replace(message=f"{problem.message.rstrip('.')}. {endpoint.cure}")
@@ -189,13 +190,26 @@ def _obstacle(request: Request, endpoint: Endpoint, *, fetches: bool) -> str:
 def _target(endpoint: Endpoint) -> Target:
     parameters = None if endpoint.parameters is None else frozenset(endpoint.parameters)
     name = _decode_name(endpoint.model_json)
-    return Target(name, endpoint.max_output, parameters, endpoint.cap_field, endpoint.efforts, origin_of(endpoint))
+    return Target(
+        name, endpoint.max_output, parameters, endpoint.cap_field, endpoint.efforts, origin_of(endpoint),
+        endpoint.platform,
+    )  # fmt: skip
 
 
 def _shows_something(call: Call) -> bool:
     """In a text these words would stand without their last quote: it would be escaped."""
     messages = bytes(call.fields.get("messages", b""))
     return b'"image_url"' in messages or b'"input_audio"' in messages
+
+
+def _unwrapped(body: bytes) -> bytes:
+    """Google puts errors into an array, whichever dialect it is asked in."""
+    if body.lstrip()[:1] != b"[":
+        return body
+    try:
+        return bytes(_decode_array(body)[0])
+    except (msgspec.MsgspecError, IndexError, RecursionError):
+        return body
 
 
 def _sane(retry_after: str) -> str:

@@ -217,6 +217,9 @@ class RelayStream:
         if not self._has_payload:
             if chunk is None:
                 raise BadAnswer(f"{self._endpoint.provider} began its stream with something that is not a chunk.")
+            if not chunk.choices and bytes(chunk.usage) == b"null":
+                self._pass_comment(event, out)  # Azure's first: what its filters found in the prompt
+                return
             self._has_payload = True
             self.upstream_id, self._created = openai_chat.id_of(chunk.id), openai_chat.created_of(chunk.created)
             self._frame = _frame_of(event, chunk)
@@ -246,10 +249,11 @@ class RelayStream:
         return chunk is not None and any(choice.says_something() for choice in chunk.choices or ())
 
     def _pass_comment(self, event: bytes, out: list[bytes]) -> None:
+        """What says nothing commits to nothing."""
         if not self._has_payload:
             self._lead += event
             if len(self._lead) > MAX_EVENT_BYTES:
-                raise BadAnswer(f"{self._endpoint.provider} sends comments only.")
+                raise BadAnswer(f"{self._endpoint.provider} sends nothing but comments.")
         elif self._kept:
             self._later.append(event)
         else:

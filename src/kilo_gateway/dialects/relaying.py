@@ -19,6 +19,7 @@ from kilo_gateway.core.types import Call, Endpoint
 from kilo_gateway.dialects import sse
 from kilo_gateway.dialects.gathered import Gathered
 from kilo_gateway.dialects.hub.answered import AnswerHead, Event, Failed
+from kilo_gateway.dialects.messages.sending import VERTEX_VERSION
 from kilo_gateway.dialects.openai_chat import Problem
 from kilo_gateway.dialects.sides import UpstreamSide
 from kilo_gateway.dialects.translated import Accounts
@@ -57,7 +58,11 @@ def splice(call: Call, endpoint: Endpoint, relay: Relay, output_cap: int | None)
     cleaned = None if relay.cleaned is None else relay.cleaned(fields, _decode_name(endpoint.model_json))
     if cleaned is not None:
         fields, call.changed = cleaned
-    fields["model"] = Raw(endpoint.model_json)
+    if endpoint.platform == "vertex":
+        del fields["model"]
+        fields["anthropic_version"] = Raw(VERTEX_VERSION)
+    else:
+        fields["model"] = Raw(endpoint.model_json)
     if output_cap is not None:
         fields = {**fields, relay.cap_field: Raw(b"%d" % output_cap)}
     return _encode(fields)

@@ -13,7 +13,7 @@ _OWN_STANDING = {
     403: "refused the gateway's credential",
 }
 _MAX_MESSAGE = 2_000
-_credentials = re.compile(rb"\r\n(?:authorization: bearer|x-api-key:|x-goog-api-key:) ([^\r]{4,})", re.IGNORECASE).findall
+_credentials = re.compile(rb"\r\n(?:authorization: bearer|(?:x-|x-goog-)?api-key:) ([^\r]{4,})", re.IGNORECASE).findall
 
 
 def told_by(endpoint: Endpoint, status: int, problem: Problem, retry_after: str = "") -> UpstreamRefused:

@@ -105,6 +105,7 @@ class _Control:
         imports = _Imports(self._log, self._workers)
         jobs = [service.importer.run(imports.told), self._look_for_local_model(service), self._tidy(service, imports.failed)]
         jobs += [service.discovery.run(upstream) for upstream in node.settings.upstreams if upstream.discovers]
+        jobs += [service.tokens.run(upstream) for upstream in node.settings.upstreams if upstream.tokens is not None]
         if node.settings.local.servers:
             neighbours = build_neighbours(service, node.keyring, self._log, lambda line: print(line, flush=True))
             jobs.append(neighbours.run(node.settings.refresh_s))

@@ -21,6 +21,7 @@ from kilo_gateway.core.settings import LocalSettings, ModelSettings, Settings, U
 from kilo_gateway.upstreams import registry
 from kilo_gateway.upstreams.demo import LOCAL_PROVIDER, local_id
 from kilo_gateway.upstreams.lists.listing import Row
+from kilo_gateway.upstreams.platforms import sold_as
 
 DECLARED = Origin("configuration", 0)
 FREE = Price(0, 0)
@@ -145,9 +146,12 @@ class _Making:
 
     def _booked(self, upstream: UpstreamSettings, id: str, upstream_id: str) -> list[Said]:
         """Prices belong to places: nobody's price fills that of an upstream that is not his."""
-        book, provider = self._sources.prices, self._sources.registry.get(upstream.name)
-        seller = provider.prices if provider is not None else self._sources.overlay.prices_at(upstream.base_url)
-        found = [book.facts(seller, upstream_id, self._today)] if seller else []
+        book, provider, name = self._sources.prices, self._sources.registry.get(upstream.name), upstream_id
+        if upstream.platform:
+            seller, name = sold_as(upstream, id, upstream_id)
+        else:
+            seller = provider.prices if provider is not None else self._sources.overlay.prices_at(upstream.base_url)
+        found = [book.facts(seller, name, self._today)] if seller else []
         found.append(book.about(id))
         return [Said(facts, self._book) for facts in found if facts is not None]
 

@@ -12,6 +12,7 @@ from kilo_gateway.core.settings import Settings, UpstreamSettings
 from kilo_gateway.core.types import Aws, Endpoint, Key, Model, Origin, Patience, SnapshotData
 from kilo_gateway.upstreams.demo import LOCAL_PROVIDER
 from kilo_gateway.upstreams.doors import DOORS
+from kilo_gateway.upstreams.platforms import door_of, services_of
 
 LOCAL_CURE = (
     "It is a small demo model. Configure a real one: set a provider's key such as OPENAI_API_KEY, or declare [[upstreams]]."
@@ -22,20 +23,30 @@ CAP_FIELDS = ("max_tokens", "max_completion_tokens")
 
 def compile_snapshot(
     catalogue: Catalogue, settings: Settings, upstreams: Mapping[str, UpstreamSettings],
-    keys: Iterable[tuple[bytes, Key]], *, version: int, hop: str, local_key: str,
+    keys: Iterable[tuple[bytes, Key]], *, version: int, hop: str, local_key: str, tokens: Mapping[str, str] | None = None,
 ) -> SnapshotData:  # fmt: skip
-    """`upstreams` by name: those of the settings and those found. `local_key` is the local model's."""
+    """`upstreams` by name: those of the settings and those found. `local_key` is the local model's.
+
+    `tokens`: by upstream, those that hold; where one is needed and missing there is no endpoint.
+    """
+    held = tokens or {}
 
     def endpoint(entry: Entry, place: Place) -> Endpoint:
         if place.upstream == LOCAL_PROVIDER:
             return _local_endpoint(settings, entry, place, local_key)
-        return endpoint_of(upstreams[place.upstream], entry.id, place, hop)
+        return endpoint_of(upstreams[place.upstream], entry.id, place, hop, held.get(place.upstream, ""))
+
+    def waits(place: Place) -> bool:
+        found = upstreams.get(place.upstream)
+        return found is not None and found.tokens is not None and place.upstream not in held
 
     models = {}
     for entry in catalogue.entries.values():
         if not entry.routes:
-            endpoints = tuple(endpoint(entry, place) for place in entry.places)
-            models[entry.id] = Model(entry.id, endpoints, "" if endpoints else entry.reason or "no upstream serves it.")
+            endpoints = tuple(endpoint(entry, place) for place in entry.places if not waits(place))
+            waiting = [place.upstream for place in entry.places if waits(place)]
+            reason = f"the gateway has no access token for {', '.join(waiting)}." if waiting else entry.reason
+            models[entry.id] = Model(entry.id, endpoints, "" if endpoints else reason or "no upstream serves it.")
     routed = [(entry, entry.routes[0]) for entry in catalogue.entries.values() if entry.routes]
     routes = {entry.id: _routed(entry, models[target]) for entry, target in routed}
     names = catalogue.names
@@ -50,19 +61,21 @@ def _routed(entry: Entry, target: Model) -> Model:
     return Model(target.id, endpoints, "" if endpoints else target.reason or "no upstream serves it.")
 
 
-def endpoint_of(upstream: UpstreamSettings, id: str, place: Place, hop: str) -> Endpoint:
+def endpoint_of(upstream: UpstreamSettings, id: str, place: Place, hop: str, token: str = "") -> Endpoint:
     is_cost_reported = upstream.is_cost_reported and not upstream.is_free
-    door = DOORS[upstream.dialect]
+    door = door_of(upstream)
     path, stream_path = door.paths(upstream.path, place.upstream_id)
-    secret = upstream.api_key.reveal()
-    aws = _aws(upstream.region, secret) if upstream.region and ":" in secret else None
+    secret = upstream.api_key.reveal() if upstream.tokens is None else token
+    is_aws = upstream.region and upstream.platform == "" and ":" in secret
+    aws = _aws(upstream.region, secret) if is_aws else None
     lines = door.credential_lines("" if aws is not None else secret)
     endpoint = _endpoint(
         upstream.name, upstream.origin, upstream.dialect, path, id, place, lines, hop, upstream.patience,
         is_cost_reported=is_cost_reported, cap_field=upstream.cap_field, services=_services(place, upstream),
     )  # fmt: skip
     stream_head = _head(upstream.origin, stream_path, lines, hop) if stream_path else b""
-    return replace(endpoint, stream_head=stream_head, aws=aws) if stream_head or aws else endpoint
+    services = services_of(upstream, endpoint.services)
+    return replace(endpoint, stream_head=stream_head, aws=aws, services=services, platform=upstream.platform)
 
 
 def _aws(region: str, secret: str) -> Aws:

@@ -69,4 +69,4 @@ def readdressed(endpoint: Endpoint, service: str, content_type: bytes) -> bytes:
 
 
 def _filled(path: str, model: str) -> str:
-    return path.format(model=quote(model.removeprefix("models/"), safe=""))
+    return path.format(model=quote(model.removeprefix("models/"), safe="@"))  # Vertex: claude-x@20260101

@@ -121,7 +121,10 @@ class Reader:
         if data.strip() == b"[DONE]":
             self.is_done = True
             return []
-        return list(self._events(_chunk(data)))
+        chunk = _chunk(data)
+        if not self._has_begun and _says_nothing(chunk):
+            return []
+        return list(self._events(chunk))
 
     def _events(self, chunk: _Chunk) -> Iterator[Event]:
         problem = openai_chat.error_of(chunk.error)
@@ -230,6 +233,11 @@ def read_error(body: bytes, status: int) -> Failed:
     if not isinstance(message, str):
         message = body[:500].decode("utf-8", "replace").strip() or f"status {status}"
     return Failed(message, NO_CODE, status)
+
+
+def _says_nothing(chunk: _Chunk) -> bool:
+    """Azure begins a stream with what its filters found in the prompt: no choices, no id, no model."""
+    return not chunk.choices and bytes(chunk.usage) == b"null" and openai_chat.error_of(chunk.error) is None
 
 
 def _chunk(data: bytes) -> _Chunk:

@@ -17,6 +17,7 @@ from kilo_gateway.dialects import openai_chat
 from kilo_gateway.dialects.gathered import Gathered
 from kilo_gateway.dialects.hub.answered import AnswerHead
 from kilo_gateway.dialects.messages import writing
+from kilo_gateway.dialects.messages.sending import VERTEX_VERSION
 
 NAME = "count_tokens"
 COUNTS = "anthropic-messages"  # the dialect of upstreams that do
@@ -51,7 +52,8 @@ class Counting:
 
     def shape(self, call: Call, endpoint: Endpoint) -> bytes:
         fields = {name: value for name, value in call.fields.items() if name != "stream"}
-        return _encode({**fields, "model": Raw(endpoint.model_json)})
+        version = {"anthropic_version": Raw(VERTEX_VERSION)} if endpoint.platform == "vertex" else {}
+        return _encode({**fields, "model": Raw(endpoint.model_json), **version})
 
     def translator(self, call: Call, endpoint: Endpoint, content_type: bytes) -> Translator:
         return _Count(endpoint)

@@ -21,7 +21,8 @@ _PLACELESS = ("min_p", "repetition_penalty", "logit_bias", "verbosity", "user", 
 def write_request(request: Request, target: Target) -> Written:
     """The whole body. The model's name and whether it streams stand in the URL."""
     notes = Notes()
-    model = models.known_by(target.model)
+    is_vertex = target.platform == "vertex"
+    model = models.known_by(target.model, knows_ids=not is_vertex)
     turns = Turns(request.messages, model, notes)
     body: dict[str, object] = {"contents": turns.contents}
     if turns.system:
@@ -29,7 +30,7 @@ def write_request(request: Request, target: Target) -> Written:
     _add_tools(body, request, notes)
     if config := _config(request, target, model, notes):
         body["generationConfig"] = config
-    if request.service_tier in ("flex", "priority"):
+    if request.service_tier in ("flex", "priority") and not is_vertex:  # there it is a header's
         body["serviceTier"] = request.service_tier
     elif request.service_tier not in (None, "auto", "default", "standard"):
         notes.drop("service_tier")

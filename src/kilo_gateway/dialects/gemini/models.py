@@ -18,6 +18,7 @@ class Model(Struct, frozen=True):
     generation: tuple[int, int] = UNKNOWN
     kind: str = ""
     makes_media: bool = False
+    knows_ids: bool = True  # of calls: Vertex refuses them
 
     @property
     def is_third(self) -> bool:
@@ -33,11 +34,11 @@ class Model(Struct, frozen=True):
         return self.generation >= (3, 6) or (self.generation == (3, 5) and self.kind == "flash-lite")
 
 
-def known_by(name: str) -> Model:
+def known_by(name: str, *, knows_ids: bool = True) -> Model:
     """`name`: the upstream's own, as `gemini-2.5-flash` or `publishers/google/models/gemini-3-pro-preview`."""
     makes_media = _makes_media(name) is not None
     if found := _named(name):
-        return Model((int(found[1]), int(found[2] or 0)), found[3] or "", makes_media)
+        return Model((int(found[1]), int(found[2] or 0)), found[3] or "", makes_media, knows_ids)
     if found := _newest(name):
-        return Model((3, 9), found[1], makes_media)
-    return Model(makes_media=makes_media)
+        return Model((3, 9), found[1], makes_media, knows_ids)
+    return Model(makes_media=makes_media, knows_ids=knows_ids)

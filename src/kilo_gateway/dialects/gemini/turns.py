@@ -125,7 +125,7 @@ class Turns:
         if args is None:
             self._notes.change(f"messages: arguments of {call.name} that are no JSON object wrapped in one")
             args = Raw(_encode({"arguments": call.arguments}))
-        made = Called(call.name, args, call.id)
+        made = Called(call.name, args, call.id if self._model.knows_ids else "")
         self._unanswered.append(made)
         signature = signatures.valid(call.signature, self._notes) if call.signature else ""
         if not signature and thought is not None:

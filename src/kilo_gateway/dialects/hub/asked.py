@@ -4,6 +4,8 @@ from typing import Literal
 
 from msgspec import Raw, Struct
 
+from kilo_gateway.core.types import Platform
+
 # Who made a piece of reasoning, and so who can read it again: OpenRouter's names.
 # https://openrouter.ai/docs/use-cases/reasoning-tokens
 Format = Literal["", "anthropic-claude-v1", "google-gemini-v1", "openai-responses-v1", "xai-responses-v1", "unknown"]
@@ -186,6 +188,7 @@ class Target(Struct, frozen=True):
     cap_field: str = "max_tokens"
     efforts: tuple[str, ...] = ()
     origin: str = ""
+    platform: Platform = ""
 
     def knows(self, parameter: str) -> bool:
         """Whether it may be sent: where nobody said what a model knows, everything may."""

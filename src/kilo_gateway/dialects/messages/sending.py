@@ -15,6 +15,8 @@ from kilo_gateway.dialects.messages.thinking import EFFORTS, Plan, Planner
 
 Json = dict[str, object]
 MAX_TOKENS = 4096  # where nobody says how many
+# Vertex has the model in the path and the version in the body. https://docs.anthropic.com/en/api/claude-on-vertex-ai
+VERTEX_VERSION = b'"vertex-2023-10-16"'
 _encode = msgspec.json.Encoder().encode
 _decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
 _NO_ARGUMENTS = Raw(b'{"type":"object","properties":{}}')
@@ -59,6 +61,9 @@ class _Sending:
         self._plain(body)
         blocks = chain(tools, talk.system, (block for turn in talk.turns for block in turn.content))
         self._cache(body, blocks)
+        if self._target.platform == "vertex":
+            del body["model"]
+            body["anthropic_version"] = Raw(VERTEX_VERSION)
         return Written(_encode(body), notes.dropped, notes.changed)
 
     def _tool(self, tool: Tool) -> Json:

@@ -14,6 +14,7 @@ TOOLS = 20
 BODY_BYTES = 300_000
 Json = dict[str, Any]
 _EPHEMERAL = {"type": "ephemeral"}
+_MARK = b',"cache_control":{"type":"ephemeral"}'
 _WORDS = (
     "the file reads a value and returns it to the caller when nothing else is left in the queue so that every test which "
     "looks for an error finds the line where it was raised import def class self return None True False async await with "
@@ -29,22 +30,22 @@ _LINES = (
 _NATIVE = "  ✓ größer als erwartet → „Straße“ naïve café 漢字"  # noqa: RUF001  # as listings have them
 
 
-def body(model: str, *, is_stream: bool = True) -> bytes:
-    """Filled up with longer results until it has BODY_BYTES, give or take one."""
+def body(model: str, *, is_marked: bool = True) -> bytes:
+    """Filled up with longer results until it has BODY_BYTES, within a percent. `is_marked`: for the cache."""
     grain = 2_000
     for _ in range(8):
-        made = json.dumps(_request(model, is_stream, grain), separators=(",", ":"), ensure_ascii=False).encode()
+        made = json.dumps(_request(model, grain), separators=(",", ":"), ensure_ascii=False).encode()
         missing = BODY_BYTES - len(made)
-        if abs(missing) < 2_000:
-            return made
+        if abs(missing) < BODY_BYTES // 100:
+            return made if is_marked else made.replace(_MARK, b"")
         grain += missing // (MESSAGES // 2)
     raise ValueError(f"the request has {len(made)} bytes, not {BODY_BYTES}")
 
 
-def _request(model: str, is_stream: bool, grain: int) -> Json:
+def _request(model: str, grain: int) -> Json:
     chance = random.Random(20261126)
     return {
-        "model": model, "max_tokens": 32_000, "stream": is_stream, "system": _system(chance),
+        "model": model, "max_tokens": 32_000, "stream": True, "system": _system(chance),
         "thinking": {"type": "enabled", "budget_tokens": 10_000}, "metadata": {"user_id": "user_0123456789abcdef_account__session_1"},
         "tools": [_tool(chance, number) for number in range(TOOLS)], "messages": _messages(chance, grain),
     }  # fmt: skip

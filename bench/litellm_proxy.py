@@ -13,6 +13,7 @@ from gateways import DidNotStart, Recipe
 
 # The newest whose extra [proxy] could be had whole on the day of the figures.
 VERSION = "1.106.12"
+NAME = "litellm"
 KEY = "sk-bench"
 _ENVIRONMENT = {
     "LITELLM_MASTER_KEY": KEY, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR", "LITELLM_MODE": "PRODUCTION",
@@ -32,7 +33,7 @@ def recipe(port: int, upstreams: dict[str, str], upstream_id: str, directory: Pa
     configuration = directory / "litellm.yaml"
     configuration.write_text(f"model_list:\n{models}{settings}")
     options = ("--config", str(configuration), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1")
-    return Recipe("litellm", port, (str(installed()), *options), directory, environment=_ENVIRONMENT)
+    return Recipe(NAME, port, (str(installed()), *options), directory, environment=_ENVIRONMENT)
 
 
 def installed() -> Path:

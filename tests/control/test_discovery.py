@@ -12,7 +12,7 @@ from tests.chaos import json_answer, running, says, silent
 from tests.control.listed import NOW, Field, FieldTest, field_in, listed
 from tests.upstreams.lists.rows import ANTHROPIC, GEMINI, OLLAMA
 
-from kilo_gateway.control.discovery import MAX_BYTES
+from kilo_gateway.control.asking import MAX_BYTES
 from kilo_gateway.control.lists import Lists, Status
 
 MANY = [f"maker/model-{number}" for number in range(2000)]

@@ -5,7 +5,7 @@ are looked into: those are few, and the rest are text. (Chat completions, which 
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 from msgspec import Raw, Struct
@@ -33,7 +33,8 @@ class Relay(Struct, frozen=True):
     """How a dialect is relayed. `marks`: one is in every event that matters; `lasts`: names of the one with the last usage;
 
     `within`: the member of that event in which usage stands; `cap_field`: of a request. `failure`: how a stream is ended by
-    an error, where that depends on what was relayed last.
+    an error, where that depends on what was relayed last. `reasons`: what the upstream's own word for an end means, where a
+    reader who has not seen all takes it for another.
     """
 
     marks: tuple[bytes, ...]
@@ -41,6 +42,7 @@ class Relay(Struct, frozen=True):
     within: str
     cap_field: str
     failure: Callable[[bytes, GatewayError, AnswerHead], bytes] | None = None
+    reasons: Mapping[str, str] = {}
 
 
 def splice(call: Call, endpoint: Endpoint, relay: Relay, output_cap: int | None) -> bytes:
@@ -86,6 +88,9 @@ class NamedBody:
 
     def used(self) -> Usage:
         return self._accounts.used()
+
+    def finish_reason(self) -> tuple[str, str]:
+        return self._accounts.finish_reason()
 
     def estimated_output_tokens(self) -> int:
         return self._accounts.estimated_output_tokens()
@@ -141,6 +146,10 @@ class NamedStream:
 
     def used(self) -> Usage:
         return self._accounts.used()
+
+    def finish_reason(self) -> tuple[str, str]:
+        reason, native = self._accounts.finish_reason()
+        return self._relay.reasons.get(native, reason), native
 
     def estimated_output_tokens(self) -> int:
         return max(self._events, (self._passed - self._events * _FRAME_BYTES) // 4)

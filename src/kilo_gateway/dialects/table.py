@@ -75,7 +75,9 @@ RESPONSES_CALLER = Caller(
 
 # Same dialect on both sides, where events have names.
 RELAYS = {
-    MESSAGES: Relay((b"message_", b'"error"'), frozenset({b"message_delta"}), "", "max_tokens"),
+    MESSAGES: Relay(
+        (b"message_", b'"error"'), frozenset({b"message_delta"}), "", "max_tokens", reasons={"tool_use": "tool_calls"}
+    ),
     RESPONSES: Relay(
         (b'"response":', b'"error"'), frozenset({b"response.completed", b"response.incomplete"}), "response",
         "max_output_tokens", responses_writing.failure_behind,

@@ -220,11 +220,13 @@ def test_a_list_without_half_of_the_models_is_taken(with_field: WithField) -> No
     with_field(test)
 
 
-def test_the_only_model_of_a_server_may_be_another(with_field: WithField) -> None:
+def test_the_only_model_of_a_server_may_be_another_and_not_none(with_field: WithField) -> None:
     async def test(field: Field) -> None:
         await field.discovery().refresh(field.upstream())
         field.answer = lambda path: listed("b")
         assert (await field.discovery().refresh(field.upstream())).taken
+        field.answer = lambda path: listed()
+        assert not (await field.discovery().refresh(field.upstream())).ok
         assert field.ids() == ["b"]
 
     with_field(test)

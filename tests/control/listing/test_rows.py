@@ -8,9 +8,10 @@ from tests.control.listing.catalogues import NOW_S, WHOLE, bundled, catalogue, e
 
 from kilo_gateway.catalog.catalogue import Catalogue
 from kilo_gateway.catalog.facts import Battle, Facts, Reasoning
-from kilo_gateway.control.listing.rows import row
+from kilo_gateway.control.listing.rows import details_path, row
 from kilo_gateway.control.views import View
 from kilo_gateway.core.price import Price
+from kilo_gateway.http.paths import normal
 
 
 def row_of(facts: Facts, *, is_demo: bool = False) -> View:
@@ -148,6 +149,13 @@ def test_a_model_with_a_dear_first_place_is_not_free_for_its_second() -> None:
 def test_details_are_a_path_whatever_stands_in_the_id() -> None:
     made = entry("a/b c?#%:free", Facts())
     assert row(made, catalogue(made))["links"] == {"details": "/api/v1/models/a/b%20c%3F%23%25:free/endpoints"}
+
+
+@pytest.mark.parametrize("id", ["a//b", "a/b/", "/a/b", "a///b", "https://h/m", "a/b"])
+def test_details_lead_to_the_model_though_doubled_slashes_of_a_path_are_one(id: str) -> None:
+    made = catalogue(entry(id, Facts()))
+    path, _ = normal(details_path(id).encode())
+    assert Listing(made).get(path.decode()).json["data"]["id"] == id
 
 
 # Over HTTP

@@ -69,7 +69,8 @@ def output_modalities(facts: Facts) -> tuple[str, ...]:
 
 
 def details_path(id: str) -> str:
-    return f"/api/v1/models/{quote(id, safe='/:~')}/endpoints"
+    """Doubled slashes of a path are one, unless they are written as what they are."""
+    return f"/api/v1/models/{quote(id, safe='/:~')}/endpoints".replace("//", "/%2F")
 
 
 def iso_time(seconds: int) -> str:

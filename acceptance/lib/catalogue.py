@@ -86,7 +86,9 @@ DESK = {"context": 64_000, "price": ("7.0", "8.0")}  # what the operator says of
 
 
 def openrouter_upstream() -> Fake:
-    return fake("openrouter", rows=openrouter_lists().body)
+    made = fake("openrouter", rows=openrouter_lists().body)
+    made.uses = lists.uses(openrouter_lists().good)
+    return made
 
 
 @gateway("catalogue")

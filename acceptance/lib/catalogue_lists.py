@@ -113,8 +113,24 @@ def _general(rng: random.Random, count: int, first: int = 0) -> list[dict]:
         if n % 9 == 0:
             one["benchmarks"] = {"artificial_analysis": {"intelligence_index": n % 70 + 1.5, "coding_index": n % 60 + 1.0,
                                                          "agentic_index": n % 50 + 0.5}, "design_arena": []}  # fmt: skip
+        if n % 6 == 0:
+            one.setdefault("benchmarks", {})["design_arena"] = battles(n)
         rows.append(_without(one, GAPS[n // 2 % len(GAPS)]) if n % 2 else one)
     return rows
+
+
+def battles(n: int) -> list[dict]:
+    """Of Design Arena: the best is not the first, and of the second arena."""
+    found = (("models", "website", n), ("models", "svg", n // 2), ("builders", "gamedev", n + n % 5))
+    return [{"arena": arena, "category": category, "elo": 1000 + more, "rank": 1 + n % 9, "win_rate": 40.5} for arena, category, more in found]
+
+
+USES = ("programming", "marketing/seo", "legal")
+
+
+def uses(rows: list[dict]) -> dict[str, set[str]]:
+    """The ids of the rows that are in a category."""
+    return {use: {one["id"] for one in rows[at :: 7 + at]} for at, use in enumerate(USES)}
 
 
 def _usd(pico: int) -> str:

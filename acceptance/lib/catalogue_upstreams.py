@@ -82,6 +82,7 @@ class Fake:
         self.chat = "good"  # good 500 silent
         self.raw: tuple[int, dict[str, str], bytes] = (200, {}, b"")  # status, headers, body of mode raw
         self.usage: dict | None = None
+        self.uses: dict[str, set[str]] | None = None  # ids by category; None: it does not know the question, and gives all
         self.delay_s = 0.0  # before a chat is answered
         self.asked: list[Asked] = []
         self._server: asyncio.Server | None = None
@@ -214,6 +215,9 @@ class Fake:
             return _gemini_page(rows, asked.query)
         if self.kind == "lmstudio":
             return {"object": "list", "data": [{name: row[name] for name in ("id", "object", "owned_by")} for row in rows]}
+        if self.uses is not None and "category" in asked.query:
+            wanted = self.uses.get(asked.query["category"][0], set())
+            rows = [row for row in rows if isinstance(row, dict) and str(row.get("id")) in wanted]
         return {"data": rows} if self.kind in ("openrouter", "kilo") else {"object": "list", "data": rows}
 
     # -- chat
@@ -230,14 +234,17 @@ class Fake:
         body = json.loads(asked.body)
         usage = self.usage if self.usage is not None else USAGE
         whole = {"id": f"chatcmpl-{self.kind}-{len(self.asked)}", "created": 1_795_600_000, "model": body.get("model")}
+        calls = [{"index": 0, "id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}}]
+        called = {"tool_calls": calls} if body.get("tools") and "call it" in str(body["messages"][-1]) else {}
+        end = "tool_calls" if called else "stop"
         if not body.get("stream"):
-            message = {"role": "assistant", "content": f"ok from {self.kind}"}
-            choice = {"index": 0, "message": message, "finish_reason": "stop"}
+            message = {"role": "assistant", "content": f"ok from {self.kind}", **called}
+            choice = {"index": 0, "message": message, "finish_reason": end}
             return await _send(asked, writer, 200, {**whole, "object": "chat.completion", "choices": [choice], "usage": usage})
         chunk = {**whole, "object": "chat.completion.chunk"}
         parts = [
             {**chunk, "choices": [{"index": 0, "delta": {"role": "assistant", "content": f"ok from {self.kind}"}, "finish_reason": None}]},
-            {**chunk, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}, {**chunk, "choices": [], "usage": usage},
+            {**chunk, "choices": [{"index": 0, "delta": called, "finish_reason": end}]}, {**chunk, "choices": [], "usage": usage},
         ]  # fmt: skip
         events = b"".join(b"data: " + json.dumps(part).encode() + b"\n\n" for part in parts) + b"data: [DONE]\n\n"
         return await _send(asked, writer, 200, events, {"Content-Type": "text/event-stream"})

@@ -12,8 +12,8 @@ from xml.etree import ElementTree
 import catalogue_lists as lists
 import wire
 from catalogue import (
-    AUTO, PREFIXES, booked, endpoints, every, fake, ids, is_priced, json_of, listing, not_found, openrouter_upstream, path_of, per_mtok,
-    price_of, row_of, rows, say, served, whole,
+    AUTO, PREFIXES, booked, endpoints, every, fake, ids, is_priced, json_of, listing, not_found, openrouter_lists, openrouter_upstream, path_of,
+    per_mtok, price_of, row_of, rows, say, served, whole,
 )  # fmt: skip
 from harness import Gateway, check, error_of, eventually
 
@@ -443,10 +443,59 @@ def _():
             assert index is not None and 20 <= index <= 40, f"{name}: {row['id']} has {index}"
 
 
-@check("filter.others", "category, distillable, zdr, region and the tool success rates are taken and give a list of the same shape")
+@check("filter.category", "category: the rows that OpenRouter has in it and no other; asked for one after the other, and of no one else", timeout=60)
 def _():
-    for query in ({"category": "programming"}, {"category": "marketing/seo"}, {"distillable": "true"}, {"distillable": "false"}, {"zdr": "true"},
-                  {"region": "eu"}, {"region": "us"}, {"min_tool_success_rate": 0.9}, {"max_tool_success_rate": 0.5}, {"unheard-of": "x"}):  # fmt: skip
+    wanted = lists.uses(openrouter_lists().good)
+    told: dict[str, set[str]] = {}
+
+    def is_told() -> bool:
+        told.update({use: set(ids(whole(), category=use, output_modalities="all")) for use in wanted})
+        return told == wanted
+
+    assert eventually(is_told, 30, 0.5), f"{ {use: (len(told[use]), len(wanted[use])) for use in wanted} }"
+    assert rows(whole(), category="trivia") == [] and rows(whole(), category="PROGRAMMING") == rows(whole(), category="programming")
+    asked = [each for each in openrouter_upstream().listed() if "category" in each.query]
+    assert len(asked) == 12 == len({each.query["category"][0] for each in asked}), f"{len(asked)} questions"
+    assert all(later.at - sooner.at >= 0.9 for sooner, later in zip(asked, asked[1:], strict=False)), "they come all at once"
+    others = [each for name in ("kilo", "openai", "house") for each in fake(name).listed() if "category" in each.query]
+    assert not others, f"{len(others)} questions to others"
+    id = min(wanted["programming"])
+    row = json_of(whole(), f"/v1/model/{id}")["data"]
+    origin = row["kilo"]["origins"]["categories"]
+    assert "programming" in row["kilo"]["categories"] and origin["source"] == "categories of openrouter" and origin["date"], f"{row['kilo']}"
+
+
+@check("filter.tool-success", "the tool success rates: of 20 requests with tools at least, the share that ended in calls; fewer say nothing", timeout=90)
+def _():
+    tools = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}]
+    g: Gateway = whole()
+    for model, calls, silent in (("acme/searched", 18, 2), ("acme/tiny", 0, 20), ("acme/heard", 19, 0)):
+        for n in range(calls + silent):
+            text = "call it" if n < calls else "leave it"
+            served(g.post(say(model, stream=bool(n % 2), tools=tools, messages=[{"role": "user", "content": text}])))
+
+    def is_told() -> bool:
+        return ids(g, min_tool_success_rate=0) == ids(g, max_tool_success_rate=1) != [] and len(ids(g, max_tool_success_rate=1)) >= 2
+
+    assert eventually(is_told, 15, 0.5), f"{ids(g, max_tool_success_rate=1)}"
+    assert "acme/heard" not in ids(g, min_tool_success_rate=0)
+    assert "acme/searched" in ids(g, min_tool_success_rate=0.9) and "acme/searched" not in ids(g, min_tool_success_rate=0.91)
+    assert "acme/tiny" in ids(g, max_tool_success_rate=0) and "acme/searched" not in ids(g, max_tool_success_rate=0.89)
+
+
+@check("filter.followed", "no filter and no sort that was asked for is told as ignored", timeout=40)
+def _():
+    queries = [{"category": "legal"}, {"min_tool_success_rate": 0.5}, {"max_tool_success_rate": 1}, {"distillable": "true"}, {"region": "eu"},
+               *({"sort": sort} for sort in SORTS if sort in VALUE)]  # fmt: skip
+    for query in queries:
+        told = whole().get(path_of("/v1/models", **query)).header("x-kilo-ignored-filters")
+        assert told is None, f"{query}: {told}"
+
+
+@check("filter.others", "distillable, zdr, region and what was never heard of are taken and give a list of the same shape")
+def _():
+    for query in ({"distillable": "true"}, {"distillable": "false"}, {"zdr": "true"},
+                  {"region": "eu"}, {"region": "us"}, {"unheard-of": "x"}):  # fmt: skip
         is_list(listing(whole(), **query))
 
 
@@ -481,7 +530,22 @@ VALUE = {
     "pricing-high-to-low": lambda row: -sum(price_of(row)) if is_priced(row) else None,
     **{f"{name}-high-to-low": lambda row, name=name: _minus(((row.get("benchmarks") or {}).get("artificial_analysis") or {}).get(f"{name}_index"))
        for name in ("intelligence", "coding", "agentic")},
+    "design-arena-elo-high-to-low": lambda row: _minus(max((each["elo"] for each in _battles(row)), default=None)),
 }  # fmt: skip
+
+
+def _battles(row: dict) -> list[dict]:
+    return (row.get("benchmarks") or {}).get("design_arena") or []
+
+
+@check("sort.elo", "Design Arena's battles are given out as they are listed, and the best Elo of a row decides its place")
+def _():
+    listed = {row["id"]: row["benchmarks"]["design_arena"] for row in lists.openrouter().good if (row.get("benchmarks") or {}).get("design_arena")}
+    found = rows(whole(), sort="design-arena-elo-high-to-low")
+    told = {row["id"]: _battles(row) for row in found if _battles(row)}
+    assert len(told) >= 30 and told == {id: listed[id] for id in told if id in listed}, f"{len(told)} rows with battles of {len(listed)}"
+    best = [max(each["elo"] for each in _battles(row)) for row in found if _battles(row)]
+    assert best == sorted(best, reverse=True) and all(_battles(row) for row in found[: len(best)]), f"{best[:9]}"
 
 
 def _minus(value):

@@ -12,7 +12,7 @@ from tests.chaos import json_answer, running, says, silent
 from tests.control.listed import NOW, Field, FieldTest, field_in, listed
 from tests.upstreams.lists.rows import ANTHROPIC, GEMINI, OLLAMA
 
-from kilo_gateway.control.discovery import MAX_BYTES
+from kilo_gateway.control.asking import MAX_BYTES
 from kilo_gateway.control.lists import Lists, Status
 
 MANY = [f"maker/model-{number}" for number in range(2000)]
@@ -220,11 +220,13 @@ def test_a_list_without_half_of_the_models_is_taken(with_field: WithField) -> No
     with_field(test)
 
 
-def test_the_only_model_of_a_server_may_be_another(with_field: WithField) -> None:
+def test_the_only_model_of_a_server_may_be_another_and_not_none(with_field: WithField) -> None:
     async def test(field: Field) -> None:
         await field.discovery().refresh(field.upstream())
         field.answer = lambda path: listed("b")
         assert (await field.discovery().refresh(field.upstream())).taken
+        field.answer = lambda path: listed()
+        assert not (await field.discovery().refresh(field.upstream())).ok
         assert field.ids() == ["b"]
 
     with_field(test)

@@ -1,5 +1,7 @@
 """How endpoints have done, told from what was booked."""
 
+from msgspec.structs import replace
+
 from kilo_gateway.control.listing.traffic import Percentiles
 from kilo_gateway.control.traffic import DAY_MINUTES, MINUTE_MS, Traffic
 from kilo_gateway.core.types import Ended, Outcome
@@ -64,3 +66,13 @@ def test_an_answer_in_one_piece_has_a_speed_and_no_first_event() -> None:
     found = traffic(ended(1, first_us=-1)).of("a/m", "one")
     assert found is not None and found.latency_ms is None
     assert found.tokens_per_s == Percentiles(83.3, 83.3, 83.3, 83.3)
+
+
+def test_of_requests_with_tools_those_that_ended_in_calls_are_counted_for_a_week() -> None:
+    def offered(age_minutes: float, finish: str) -> Ended:
+        return replace(ended(age_minutes), has_tools=True, finish=finish)
+
+    rows = [offered(1, "tool_calls"), offered(60, "tool_calls"), offered(1, "stop"), offered(2, "length"), offered(1, "")]
+    old, plain = offered(8 * DAY_MINUTES, "tool_calls"), replace(ended(1), finish="tool_calls")
+    found = traffic(*rows, old, plain, replace(offered(1, "error"), outcome="broken_off")).of("a/m", "one")
+    assert found is not None and (found.tool_requests_1w, found.tool_calls_1w) == (4, 2)

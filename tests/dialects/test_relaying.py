@@ -48,6 +48,7 @@ def test_all_but_the_first_and_the_event_with_the_last_usage_passes_byte_for_byt
     [last] = [event for event in events if name_of(event) in RELAYS[dialect].lasts]
     once = stream(dialect)
     out = once.feed(whole) + once.finish()
+    assert once.finish_reason()[0] == "tool_calls"
     before, after = whole.split(last)
     assert out.startswith(before) and out.endswith(after)
     stamped = json.loads(out.removeprefix(before).removesuffix(after).partition(b"data: ")[2])

@@ -66,7 +66,7 @@ def test_an_empty_answer_is_no_answer() -> None:
 def test_an_answer_that_used_all_its_tokens_for_thinking_is_one() -> None:
     one = stream()
     one.feed(content("", finish='"length"') + usage(25, 9) + DONE)
-    assert b'"finish_reason":"length"' in one.finish()
+    assert b'"finish_reason":"length"' in one.finish() and one.finish_reason() == ("length", "length")
 
 
 def test_an_error_inside_keeps_what_came_before() -> None:

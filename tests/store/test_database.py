@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import create_engine
 from sqlalchemy.exc import IntegrityError
 from tests.bench import InLoop
@@ -103,6 +104,16 @@ def test_a_row_that_is_there_is_passed_over(with_database: Callable[[DatabaseTes
             await usage.add(connection, [other])
             [row] = await usage.latest(connection, 10)
             assert (row.status, row.cost_nanos) == ("ok", 3)
+
+    with_database(test)
+
+
+def test_how_an_answer_ended_is_kept(with_database: Callable[[DatabaseTest], None]) -> None:
+    async def test(database: Database) -> None:
+        told = replace(ENDED, finish="tool_calls", native_finish="tool_use", has_tools=True)
+        async with database.begin() as connection:
+            await usage.add(connection, [told])
+            assert await usage.recent(connection, 0, 10) == [told]
 
     with_database(test)
 

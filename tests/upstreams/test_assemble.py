@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace as replace_struct
 
 from kilo_gateway import config
 from kilo_gateway.catalog.catalogue import Catalogue
@@ -128,6 +129,13 @@ def test_configuration_is_believed_before_a_list_and_a_list_before_the_overlay_f
     assert (origins["name"].source, origins["context"]) == ("configuration", Origin("list of openai", LISTED_AT, LISTED))
     assert origins["input_modalities"].source.startswith("overlay: ")
     assert entry.source == "configuration"
+
+
+def test_categories_have_an_origin_of_their_own() -> None:
+    served = replace_struct(listed("openrouter", "a/b", "a/c"), categories={"a/b": ("legal",), "gone": ("trivia",)}, categorised_at=5)
+    found = catalogue(served, listed("other", "a/c"))
+    assert [found.entries[id].facts.categories for id in ("a/b", "a/c")] == [("legal",), None]
+    assert found.entries["a/b"].card.origins["categories"] == Origin("categories of openrouter", 5, LISTED)
 
 
 def test_a_price_that_nobody_tells_comes_from_the_book_of_the_seller() -> None:

@@ -7,6 +7,11 @@ from msgspec.structs import asdict
 
 from kilo_gateway.core.price import Price
 
+CATEGORIES = (
+    "programming", "roleplay", "marketing", "marketing/seo", "technology", "science", "translation", "legal", "finance",
+    "health", "trivia", "academia",
+)  # fmt: skip
+
 
 class Reasoning(Struct, frozen=True):
     """How a model can be made to think. `efforts` from the highest to the lowest; empty: all are accepted."""
@@ -23,6 +28,16 @@ class DataPolicy(Struct, frozen=True):
 
     may_train: bool | None = None
     retains: bool | None = None  # False: zero data retention
+
+
+class Battle(Struct, frozen=True):
+    """How a model does in one category of one arena of Design Arena. `rank`, `win_rate` (percent): None where not told."""
+
+    arena: str  # models builders agents ...
+    category: str  # website gamedev ...
+    elo: float
+    rank: int | None = None
+    win_rate: float | None = None
 
 
 class Facts(Struct, frozen=True, kw_only=True):
@@ -57,6 +72,8 @@ class Facts(Struct, frozen=True, kw_only=True):
     family: str | None = None  # claude gpt gemini llama mistral ...
     ai_sdk_provider: str | None = None
     benchmarks: dict[str, float] | None = None  # intelligence, coding, agentic
+    battles: tuple[Battle, ...] | None = None
+    categories: tuple[str, ...] | None = None  # of CATEGORIES, in their order: what it is used for
 
 
 class Origin(Struct, frozen=True):

@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import asdict, replace
 
 from kilo_gateway.catalog.catalogue import Provider
-from kilo_gateway.catalog.facts import OVERLAY, Facts, Origin, Said
+from kilo_gateway.catalog.facts import CATEGORIES, OVERLAY, Facts, Origin, Said
 from kilo_gateway.catalog.names import VARIANTS
 from kilo_gateway.catalog.spelling import Rules, is_pattern, pattern, rule
 from kilo_gateway.core.price import Price
@@ -212,6 +212,8 @@ class _File:
             facts = {name: table.pop(name) for name in Facts.__struct_fields__ if name in table}
             if "price" in facts:
                 raise ValueError(f"{_NAME}: {place}: no price: prices belong to places")
+            if unknown := set(_convert(facts.get("categories", []), list[str], place)) - set(CATEGORIES):
+                raise ValueError(f"{_NAME}: {place}: there is no category {min(unknown)!r}")
             table["facts"] = facts
         return _convert(table, type, place)
 

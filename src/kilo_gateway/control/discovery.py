@@ -6,25 +6,22 @@ A list that cannot be read, or that would take most models away, leaves the last
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import cast
 
 from msgspec import Struct
 
-from kilo_gateway.control.fetch import get
+from kilo_gateway.control.asking import Asking
+from kilo_gateway.control.categories import Categories
 from kilo_gateway.control.lists import Discovered, Lists, place_of
 from kilo_gateway.core.errors import GatewayError
 from kilo_gateway.core.settings import UpstreamSettings
 from kilo_gateway.http.gateway import Report
 from kilo_gateway.http.upstream import Pool
-from kilo_gateway.upstreams.compile import request_head
-from kilo_gateway.upstreams.lists import asking, kinds
-from kilo_gateway.upstreams.lists.listing import Kind, Listing, Row, joined
-from kilo_gateway.upstreams.registry import models_queries, open_lists
+from kilo_gateway.upstreams.lists import kinds
+from kilo_gateway.upstreams.lists.listing import Listing, Row
 
-LIMIT_S = 5.0  # for all pages of a list together
+LIMIT_S = 5.0  # for a list
 PERIOD_S = 600.0
 FIRST_RETRY_S = 10.0
-MAX_BYTES = 32 << 20  # of all pages together
 _SHOWN_NOTES = 5
 
 
@@ -47,27 +44,28 @@ class Discovery:
         self, pool: Pool, lists: Lists, hop: str, say: Report, wall_s: Callable[[], int], *, limit_s: float = LIMIT_S,
         period_s: float = PERIOD_S, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:  # fmt: skip
-        self._pool = pool
+        self._asking = Asking(pool, hop, limit_s)
         self._lists = lists
-        self._hop = hop
+        self._categories = Categories(self._asking, lists, say, wall_s, sleep)
         self._say = say
         self._wall_s = wall_s
-        self._limit_s = limit_s
         self._period_s = period_s
         self._sleep = sleep
-        self._open_lists = open_lists()
-        self._queries = models_queries()
 
     async def run(self, upstream: UpstreamSettings) -> None:
         """For ever, for one upstream."""
         first_s = retry_s = min(FIRST_RETRY_S, self._period_s)
         while True:
+            spent_s = 0.0
             try:
-                is_ok = (await self.refresh(upstream)).ok
+                outcome = await self.refresh(upstream)
+                is_ok = outcome.ok
+                if outcome.taken:
+                    spent_s = await self._categories.renew(upstream)
             except Exception as error:  # the door of a background task: the next list may do
                 is_ok = False
                 self._failed(upstream, f"{type(error).__name__}: {error}")
-            await self._sleep(self._period_s if is_ok else retry_s)
+            await self._sleep(max(self._period_s - spent_s, 0.0) if is_ok else retry_s)
             retry_s = first_s if is_ok else min(retry_s * 2, self._period_s)
 
     async def refresh(self, upstream: UpstreamSettings, *, force: bool = False) -> Outcome:
@@ -75,10 +73,9 @@ class Discovery:
         present = self._lists.find(upstream.name)
         previous = len(present.rows) if present is not None else 0
         try:
-            async with asyncio.timeout(self._limit_s):
-                listing = await self._read(upstream)
+            listing = kinds.with_rows(await self._asking.read(upstream))
         except (GatewayError, TimeoutError) as error:
-            reason = str(error) or f"it did not answer within {self._limit_s:g} s"
+            reason = str(error) or f"it did not answer within {self._asking.limit_s:g} s"
             self._failed(upstream, reason)
             return Outcome(upstream.name, False, False, 0, previous, reason=reason)
         if listing.dropped or listing.notes:
@@ -124,34 +121,6 @@ class Discovery:
             return "no list yet: only the bundle"
         date = datetime.fromtimestamp(present.fetched_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
         return f"the last good list of {date} ({len(present.rows)} models) stays"
-
-    async def _read(self, upstream: UpstreamSettings) -> Listing:
-        """Page by page. Raises UpstreamError."""
-        kind = cast(Kind, upstream.listing)  # checked where it was configured
-        query = self._queries.get(upstream.name) or self._queries.get(upstream.origin.host.lower(), "")
-        first = asking.first_path(kind, upstream.path, query if kind == "openai" else "")
-        pages: list[Listing] = []
-        path: str | None = first
-        asked: set[str] = set()
-        left = MAX_BYTES
-        while path is not None and path not in asked and len(pages) < asking.MAX_PAGES:
-            asked.add(path)
-            head = self._head(upstream, kind, path)
-            body = await get(self._pool, upstream.origin, head, timeout_s=self._limit_s, limit=left)
-            left -= len(body)
-            page = await asyncio.to_thread(kinds.page, kind, body)
-            pages.append(page)
-            path = asking.next_path(kind, upstream.origin, first, page.next) if page.next is not None else None
-        whole = joined(pages)
-        if pages[-1].next is not None:
-            note = f"what comes after page {len(pages)} is not read: too many pages, or at another upstream"
-            whole = Listing(whole.rows, whole.dropped, whole.unpriced, (note, *whole.notes))
-        return kinds.with_rows(whole)
-
-    def _head(self, upstream: UpstreamSettings, kind: Kind, path: str) -> bytes:
-        is_open = upstream.name in self._open_lists or upstream.origin.host.lower() in self._open_lists
-        lines = asking.signature(kind, "" if is_open else upstream.api_key.reveal())
-        return request_head(upstream.origin, path, lines, self._hop, "GET")
 
 
 def _gone(present: Discovered | None, rows: tuple[Row, ...], place: str) -> int:

@@ -1,7 +1,7 @@
 """The last good list of each upstream, in memory and in a file, what became of the last attempt, and whom to tell."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -14,11 +14,13 @@ from kilo_gateway.upstreams.lists.listing import Row
 
 
 class Discovered(Struct, frozen=True):
-    """A list, when it was fetched (Unix seconds), and from where."""
+    """A list, when it was fetched (Unix seconds), and from where; and what models are used for, where it can be asked."""
 
     rows: tuple[Row, ...]
     fetched_at: int
     place: str = ""
+    categories: Mapping[str, tuple[str, ...]] = {}  # by what the upstream calls a model
+    categorised_at: int = 0  # when they were asked for; 0: never
 
 
 class Status(Struct, frozen=True):
@@ -62,9 +64,20 @@ class Lists:
         """
         before = self._lists.get(upstream)
         now = Discovered(tuple(rows), at, place)
-        self._lists[upstream] = now
+        if before is not None and before.place == place:
+            now = replace(now, categories=before.categories, categorised_at=before.categorised_at)
         self._status[upstream] = replace(self._status.get(upstream, Status()), models=len(now.rows), fetched_at=at)
-        if before is None or before.rows != now.rows:
+        await self._put(upstream, now, is_news=before is None or before.rows != now.rows)
+
+    async def categorise(self, upstream: str, categories: Mapping[str, tuple[str, ...]], at: int) -> None:
+        """Of a list that is there. Raises as `take`."""
+        before = self._lists[upstream]
+        now = replace(before, categories=categories, categorised_at=at)
+        await self._put(upstream, now, is_news=before.categories != categories)
+
+    async def _put(self, upstream: str, now: Discovered, *, is_news: bool) -> None:
+        self._lists[upstream] = now
+        if is_news:
             self._untold.add(upstream)
         if upstream in self._untold:
             await self._changed()

@@ -9,7 +9,6 @@ from kilo_gateway.control.lists import Lists, place_of
 from kilo_gateway.core.settings import Settings, UpstreamSettings
 from kilo_gateway.upstreams.assemble import Served, Sources, assemble
 from kilo_gateway.upstreams.demo import can_run, has_file
-from kilo_gateway.upstreams.lists.listing import Row
 
 _DAY_S = 86_400
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", "::"})
@@ -67,19 +66,16 @@ class Stock:
         self.diary.note(between(before, self.newest))
         return self.newest
 
-    def _listed(self, upstream: UpstreamSettings) -> tuple[tuple[Row, ...], int]:
-        """Its last good list, and when that was fetched. One that was fetched elsewhere, or is wanted no more, is none."""
-        found = self._lists.find(upstream.name)
-        if found is None:
-            return (), 0
-        is_its = self.is_found(upstream.name) or (upstream.discovers and found.place == place_of(upstream))
-        return (found.rows, found.fetched_at) if is_its else ((), 0)
+    def _served(self, upstream: UpstreamSettings) -> Served:
+        """With its last good list. One that was fetched elsewhere, or is wanted no more, is none."""
+        found, is_found = self._lists.find(upstream.name), self.is_found(upstream.name)
+        if found is None or not (is_found or (upstream.discovers and found.place == place_of(upstream))):
+            return Served(upstream, is_found=is_found)
+        return Served(upstream, found.rows, found.fetched_at, is_found, found.categories, found.categorised_at)
 
     def _assemble(self) -> Catalogue:
         self._version += 1
-        served = [
-            Served(each, *self._listed(each), is_found=self.is_found(each.name)) for each in self.upstreams.values()
-        ]
+        served = [self._served(each) for each in self.upstreams.values()]
         has_local, now_s = self.has_local_model(), self._now_s()
         return assemble(self._settings, served, self._sources, has_local=has_local, version=self._version, now_s=now_s)
 

@@ -1,4 +1,4 @@
-"""How each endpoint has done lately, out of our own requests: uptime, time to the first event, speed, and how many asked.
+"""How each endpoint has done lately, out of our own requests: uptime, time to the first event, speed, requests, tool calls.
 
 Kept in memory and fed by the importer, which at a start tells what was booked lately. Knows no database.
 """
@@ -20,6 +20,7 @@ class _Endpoint:
     def __init__(self) -> None:
         self.minutes: deque[list[int]] = deque(maxlen=DAY_MINUTES)  # [minute, served, failed], ascending
         self.hours: deque[list[int]] = deque(maxlen=WEEK_HOURS)  # [hour, requests, tokens], ascending
+        self.tools: deque[list[int]] = deque(maxlen=WEEK_HOURS)  # [hour, requests with tools, those that ended in calls]
         self.samples: deque[tuple[int, float, float]] = deque(maxlen=SAMPLES)  # (at_ms, latency ms, tokens/s), 0: unknown
 
     def count(self, minute: int, *, served: int = 0, failed: int = 0) -> None:
@@ -27,6 +28,9 @@ class _Endpoint:
 
     def weigh(self, hour: int, tokens: int) -> None:
         _add(self.hours, hour, 1, tokens)
+
+    def offered(self, hour: int, *, called: int) -> None:
+        _add(self.tools, hour, 1, called)
 
 
 class Traffic:
@@ -46,6 +50,8 @@ class Traffic:
                 endpoint.count(minute, served=1)
                 endpoint.weigh(minute // 60, row.prompt_tokens + row.completion_tokens)
                 endpoint.samples.append((row.at_ms, max(row.first_us, 0) / 1000, _tokens_per_s(row)))
+                if row.has_tools and row.finish:
+                    endpoint.offered(minute // 60, called=row.finish == "tool_calls")
             elif row.outcome == "broken_off":
                 endpoint.count(minute, failed=1)
 
@@ -58,7 +64,10 @@ class Traffic:
         minute = now_ms // MINUTE_MS
         recent = [sample for sample in endpoint.samples if sample[0] >= now_ms - SAMPLES_MS]
         day = [bucket for bucket in endpoint.minutes if bucket[0] > minute - DAY_MINUTES]
-        week = [bucket for bucket in endpoint.hours if bucket[0] > minute // 60 - WEEK_HOURS]
+        week, tools = (
+            [bucket for bucket in buckets if bucket[0] > minute // 60 - WEEK_HOURS]
+            for buckets in (endpoint.hours, endpoint.tools)
+        )
         if not day and not week:
             return None
         return Measured(
@@ -66,6 +75,7 @@ class Traffic:
             _percentiles([latency for _, latency, _ in recent if latency]),
             _percentiles([speed for _, _, speed in recent if speed]),
             sum(bucket[1] for bucket in week), sum(bucket[2] for bucket in week),
+            sum(bucket[1] for bucket in tools), sum(bucket[2] for bucket in tools),
         )  # fmt: skip
 
     def _of(self, model: str, provider: str) -> _Endpoint:

@@ -31,7 +31,7 @@ def usage_view(row: UsageRow) -> View:
         "attempts": row.attempts, "duration_ms": round(row.duration_us / 1000, 3),
         "first_event_ms": None if row.first_us < 0 else round(row.first_us / 1000, 3),
         "cache_read_tokens": row.cache_read_tokens, "cache_write_tokens": row.cache_write_tokens,
-        "reasoning_tokens": row.reasoning_tokens,
+        "reasoning_tokens": row.reasoning_tokens, "finish_reason": row.finish or None,
     }  # fmt: skip
 
 
@@ -55,6 +55,7 @@ def generation_view(row: UsageRow) -> View:
         "native_tokens_completion": row.completion_tokens, "native_tokens_reasoning": row.reasoning_tokens,
         "native_tokens_cached": row.cache_read_tokens, "latency": None if row.first_us < 0 else row.first_us // 1000,
         "num_search_results": row.web_searches or None, "streamed": row.first_us >= 0,
+        "finish_reason": row.finish or None, "native_finish_reason": row.native_finish or None,
         "generation_time": row.duration_us // 1000, "status": row.status,
         "estimated": row.is_estimated, "cancelled": row.status == "client_gone",
     }  # fmt: skip

@@ -10,6 +10,8 @@ Refusals are raised (core/errors.py). From `hold` on an Exchange owns what is ow
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from msgspec import Raw
+
 from kilo_gateway.core.brand import HOP_HEADER
 from kilo_gateway.core.errors import KeyRequired, UpstreamError
 from kilo_gateway.core.exchange import NOTHING, Caller, Exchange
@@ -17,8 +19,10 @@ from kilo_gateway.core.meters import Meters
 from kilo_gateway.core.money import Nanos
 from kilo_gateway.core.ports import CallerDialect, Dialects, Estimates, Journal, Leases, Limits, Router, Snapshots
 from kilo_gateway.core.price import Usage, kinds
-from kilo_gateway.core.types import ANONYMOUS, MAX_CONTEXT, Ended, Endpoint, Model, Outcome, Progressed, Started
+from kilo_gateway.core.types import ANONYMOUS, MAX_CONTEXT, Call, Ended, Endpoint, Model, Outcome, Progressed, Started
 
+_NO_TOOLS = (Raw(b"[]"), Raw(b"null"))
+_NO_CHOICE = (Raw(b'"none"'), Raw(b'{"type":"none"}'), Raw(b'{"type": "none"}'))
 _HOP = b"\r\n%b: " % HOP_HEADER.encode()
 
 
@@ -106,6 +110,7 @@ class Pipeline:
             cost = cost_of(usage, endpoint, exchange.at_ms)
         if not usage.is_estimated:
             self.estimates.learn(exchange.call, endpoint, usage)
+        finish, native_finish = translator.finish_reason() if translator is not None else ("", "")
         self.leases.settle(caller.key, exchange.held, cost or 0)
         caller.admission.in_flight -= 1
         self.meters.ended(outcome, usage, cost)
@@ -115,6 +120,7 @@ class Pipeline:
                 endpoint.model, endpoint.provider, outcome, usage.prompt_tokens, usage.completion_tokens,
                 usage.is_estimated, cost, len(attempts), int((self.clock() - exchange.started) * 1e6), exchange.first_us,
                 " ".join([attempt.endpoint.provider for attempt in attempts if attempt.is_down]), *kinds(usage),
+                finish, native_finish, has_tools(exchange.call),
             )
         )  # fmt: skip
 
@@ -125,6 +131,12 @@ def opened(model: Model) -> Model:
     if not endpoints:
         raise KeyRequired(f"{model.id} needs a key: send 'Authorization: Bearer kilo_...'")
     return Model(model.id, endpoints)
+
+
+def has_tools(call: Call) -> bool:
+    """Whether it offers tools, and the model may choose to call one."""
+    fields = call.fields
+    return "tools" in fields and fields["tools"] not in _NO_TOOLS and fields.get("tool_choice") not in _NO_CHOICE
 
 
 def cost_of(usage: Usage, endpoint: Endpoint, at_ms: int) -> int | None:

@@ -82,6 +82,9 @@ class Translator(Protocol):
     def used(self) -> Usage:
         """By now: as it was told, else estimated."""
 
+    def finish_reason(self) -> tuple[str, str]:
+        """Why it ended, in a chat completion's words and in the upstream's own; both empty while that is not known."""
+
     def estimated_output_tokens(self) -> int: ...
 
 

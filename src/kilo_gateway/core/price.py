@@ -41,7 +41,7 @@ _FIRST_KIND = Usage.__struct_fields__.index("cache_read_tokens")
 KINDS = Usage.__struct_fields__[_FIRST_KIND:]  # of tokens, and what is counted apiece
 
 
-def kinds(usage: Usage) -> tuple[int, ...]:
+def kinds(usage: Usage) -> tuple[int, int, int, int, int, int, int, int, int, int, int]:
     """The numbers of KINDS, in their order."""
     return astuple(usage)[_FIRST_KIND:]
 

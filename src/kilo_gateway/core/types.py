@@ -224,6 +224,9 @@ class Ended(Struct, frozen=True, array_like=True, tag="e"):
     output_image_tokens: int = 0
     images: int = 0
     web_searches: int = 0
+    finish: str = ""  # stop length tool_calls content_filter error; empty: not known
+    native_finish: str = ""  # the upstream's own word
+    has_tools: bool = False  # whether the model was free to call some
 
 
 JournalLine = Started | Progressed | Ended

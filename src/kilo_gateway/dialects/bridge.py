@@ -136,7 +136,7 @@ class _Unstreamed:
         self._body = body
         self._endpoint = endpoint
         self.feed, self.used, self.held, self.failure = body.feed, body.used, body.held, body.failure
-        self.estimated_output_tokens = body.estimated_output_tokens
+        self.estimated_output_tokens, self.finish_reason = body.estimated_output_tokens, body.finish_reason
         self.upstream_id = ""
         self.cost: Nanos | None = None
 

@@ -8,12 +8,14 @@ be the last, and gets cost, provider and model.
 import re
 from itertools import pairwise
 
+from msgspec import Raw
+
 from kilo_gateway.core.errors import BadAnswer, GatewayError, Truncated, UpstreamError
 from kilo_gateway.core.money import Nanos
 from kilo_gateway.core.pipeline import cost_of
 from kilo_gateway.core.price import Usage
 from kilo_gateway.core.types import Call, Endpoint
-from kilo_gateway.dialects import openai_chat
+from kilo_gateway.dialects import finishing, openai_chat
 from kilo_gateway.dialects.gathered import Gathered
 from kilo_gateway.dialects.openai_chat import Event
 from kilo_gateway.dialects.troubles import told_inside
@@ -41,6 +43,7 @@ class RelayBody:
         self._gathered = Gathered(endpoint)
         self.feed = self._gathered.feed
         self._usage: Usage | None = None
+        self._choices: Raw | bytes = b""
         self.cost: Nanos | None = None
         self.upstream_id = ""
 
@@ -56,6 +59,7 @@ class RelayBody:
         if told is None or told.is_estimated:
             told = _estimated(told, self._call, endpoint, openai_chat.estimated_tokens(fields))
         self._usage = usage = openai_chat.with_images(told, self._call, endpoint)
+        self._choices = fields.get("choices", b"")
         self.cost = cost = cost_of(usage, endpoint, self._call.at_ms)
         return openai_chat.stamped(fields, usage, cost, endpoint)
 
@@ -70,6 +74,9 @@ class RelayBody:
             _estimated(None, self._call, self._endpoint, self.estimated_output_tokens()), self._call, self._endpoint
         )
 
+    def finish_reason(self) -> tuple[str, str]:
+        return finishing.in_choices(self._choices)
+
     def estimated_output_tokens(self) -> int:
         return self._gathered.size // 4
 
@@ -77,8 +84,8 @@ class RelayBody:
 class RelayStream:
     __slots__ = (
         "_before_tail", "_call", "_created", "_endpoint", "_finished", "_frame", "_has_bare_returns", "_has_payload",
-        "_is_careful", "_is_final", "_kept", "_later", "_lead", "_lines", "_partial", "_passed", "_tail", "_usage",
-        "_wanted", "cost", "is_done", "upstream_id",
+        "_is_careful", "_is_final", "_kept", "_later", "_lead", "_lines", "_partial", "_passed", "_reason", "_tail",
+        "_usage", "_wanted", "cost", "is_done", "upstream_id",
     )  # fmt: skip
 
     def __init__(self, call: Call, endpoint: Endpoint) -> None:
@@ -98,6 +105,7 @@ class RelayStream:
         self._passed = self._lines = 0  # bytes and lines of events that say something
         self._frame = 0  # bytes of the first event that are not text
         self._created = 0
+        self._reason = finishing.UNKNOWN
         self._usage: Usage | None = None  # as it was told last
         self.cost: Nanos | None = None
         self.upstream_id = ""
@@ -149,6 +157,9 @@ class RelayStream:
             usage = _estimated(usage, self._call, self._endpoint, self.estimated_output_tokens())
         return openai_chat.with_images(usage, self._call, self._endpoint)
 
+    def finish_reason(self) -> tuple[str, str]:
+        return self._reason
+
     def estimated_output_tokens(self) -> int:
         """One for each event; more where there is more text in them: a quarter of their bytes beyond what frames it.
 
@@ -196,7 +207,7 @@ class RelayStream:
         if not payload:
             self._pass_comment(event, out)
         elif payload.strip() == b"[DONE]":
-            if out:
+            if any(out):
                 self._before_tail, self._tail = self._tail, b"".join(out)
             out.append(self._end(event))
         elif self._can_pass_unread(event):
@@ -270,6 +281,7 @@ class RelayStream:
         """The last event with usage, stamped, or one made up; then what came after it."""
         if not self._has_payload:
             raise Truncated(f"{self._endpoint.provider}'s stream ended without an event.")
+        self._reason = finishing.in_events(self._kept, self._tail, self._before_tail)
         self._usage = usage = self.used()
         self.is_done = True
         self.cost = cost = cost_of(usage, self._endpoint, self._call.at_ms)

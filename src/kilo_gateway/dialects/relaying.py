@@ -37,7 +37,8 @@ class Relay(Struct, frozen=True):
 
     Of answers, `marks`: one is in every event that matters. `firsts`: names of those in whose member `head` the model is.
     `lasts`: of the one with the last usage, which stands in its member `within`. `failure`: how a stream is ended by an
-    error, where that depends on what was relayed last.
+    error, where that depends on what was relayed last. `reasons`: what the upstream's own word for an end means, where a
+    reader who has not seen all takes it for another.
     Of requests, `cap_field`: how long an answer may be. `cleaned`: the fields, for a model, without what other providers
     have signed, and what was changed; None: nothing.
     """
@@ -50,6 +51,7 @@ class Relay(Struct, frozen=True):
     cap_field: str
     failure: Callable[[bytes, GatewayError, AnswerHead], bytes] | None = None
     cleaned: Callable[[Mapping[str, Raw], str], tuple[dict[str, Raw], tuple[str, ...]] | None] | None = None
+    reasons: Mapping[str, str] = {}
 
 
 def splice(call: Call, endpoint: Endpoint, relay: Relay, output_cap: int | None) -> bytes:
@@ -102,6 +104,9 @@ class NamedBody:
 
     def used(self) -> Usage:
         return self._accounts.used()
+
+    def finish_reason(self) -> tuple[str, str]:
+        return self._accounts.finish_reason()
 
     def estimated_output_tokens(self) -> int:
         return self._accounts.estimated_output_tokens()
@@ -156,6 +161,10 @@ class NamedStream:
 
     def used(self) -> Usage:
         return self._accounts.used()
+
+    def finish_reason(self) -> tuple[str, str]:
+        reason, native = self._accounts.finish_reason()
+        return self._relay.reasons.get(native, reason), native
 
     def estimated_output_tokens(self) -> int:
         return max(self._events, (self._passed - self._events * _FRAME_BYTES) // 4)

@@ -79,7 +79,7 @@ RESPONSES_CALLER = Caller(
 RELAYS = {
     MESSAGES: Relay(
         (b"message_", b'"error"'), frozenset({b"message_start"}), "message", frozenset({b"message_delta"}), "", "max_tokens",
-        cleaned=messages_foreign.without_foreign,
+        cleaned=messages_foreign.without_foreign, reasons={"tool_use": "tool_calls"},
     ),
     RESPONSES: Relay(
         (b'"response":', b'"error"'), frozenset({b"response.created", b"response.in_progress"}), "response",

@@ -10,6 +10,7 @@ from kilo_gateway.core.pipeline import cost_of
 from kilo_gateway.core.price import Usage
 from kilo_gateway.core.types import Call, Endpoint
 from kilo_gateway.dialects import openai_chat
+from kilo_gateway.dialects.finishing import MAX_NATIVE, UNKNOWN
 from kilo_gateway.dialects.gathered import Gathered
 from kilo_gateway.dialects.hub.answered import (
     AnswerHead,
@@ -73,6 +74,9 @@ class Accounts:
             usage = Usage(prompt, self.estimated_output_tokens(), is_estimated=True)
         return openai_chat.with_images(usage, self._call, self._endpoint)
 
+    def finish_reason(self) -> tuple[str, str]:
+        return UNKNOWN if self.finished is None else (self.finished.reason, self.finished.native[:MAX_NATIVE])
+
     def head(self) -> AnswerHead:
         begun, endpoint = self.begun, self._endpoint
         created = begun.created or self._call.at_ms // 1000
@@ -127,6 +131,9 @@ class TranslatedBody:
     def used(self) -> Usage:
         return self._accounts.used()
 
+    def finish_reason(self) -> tuple[str, str]:
+        return self._accounts.finish_reason()
+
     def estimated_output_tokens(self) -> int:
         return self._accounts.estimated_output_tokens()
 
@@ -174,6 +181,9 @@ class TranslatedStream:
 
     def used(self) -> Usage:
         return self._accounts.used()
+
+    def finish_reason(self) -> tuple[str, str]:
+        return self._accounts.finish_reason()
 
     def estimated_output_tokens(self) -> int:
         return self._accounts.estimated_output_tokens()

@@ -1,6 +1,6 @@
 """The tables. Times are Unix milliseconds, money nano-USD. Changed together with a migration."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, String, Table
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, String, Table, false
 
 from kilo_gateway.core.price import KINDS
 
@@ -38,6 +38,9 @@ usage = Table(
     Column("down", String(400), nullable=False, server_default=""),  # providers that failed, with spaces between
     *(Column(kind, BigInteger, nullable=False, server_default="0") for kind in KINDS),
     Column("repriced_ms", BigInteger),  # when a price became known that was not known at first
+    Column("finish", String(20), nullable=False, server_default=""),  # stop length tool_calls content_filter error
+    Column("native_finish", String(60), nullable=False, server_default=""),
+    Column("has_tools", Boolean, nullable=False, server_default=false()),  # was the model free to call some
     sqlite_with_rowid=False,
 )
 _is_unpriced = usage.c.cost_nanos.is_(None)

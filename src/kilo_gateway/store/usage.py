@@ -42,6 +42,9 @@ class UsageRow(Struct, frozen=True):
     output_image_tokens: int = 0
     images: int = 0
     web_searches: int = 0
+    finish: str = ""
+    native_finish: str = ""
+    has_tools: bool = False
     repriced_ms: int | None = None
 
     def usage(self) -> Usage:

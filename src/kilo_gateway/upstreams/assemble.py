@@ -34,6 +34,15 @@ class Served(Struct, frozen=True):
     rows: Sequence[Row] = ()
     listed_at: int = 0
     is_found: bool = False
+    categories: Mapping[str, tuple[str, ...]] = {}  # by what it calls a model
+    categorised_at: int = 0
+
+    def said(self, row: Row) -> Iterator[Said]:
+        """What it says of a model that it lists."""
+        name = self.upstream.name
+        yield Said(row.facts, Origin(f"list of {name}", self.listed_at, LISTED))
+        if categories := self.categories.get(row.listed_id):
+            yield Said(Facts(categories=categories), Origin(f"categories of {name}", self.categorised_at, LISTED))
 
 
 class Sources(Struct, frozen=True):
@@ -139,7 +148,7 @@ class _Making:
         if served.is_found or upstream.is_free:
             said.append(Said(Facts(price=FREE), Origin("declared free", 0)))
         if listed is not None:
-            said.append(Said(listed.facts, Origin(f"list of {upstream.name}", served.listed_at, LISTED)))
+            said += served.said(listed)
         said += self._sources.overlay.facts(id)
         said += self._booked(upstream, id, upstream_id)
         row.places.append(Place(upstream.name, upstream_id, merge(said), served.is_found, is_open))

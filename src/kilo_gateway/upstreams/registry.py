@@ -1,6 +1,7 @@
 """The table of plain providers, `registry.toml`, as values."""
 
 import tomllib
+from collections.abc import Callable
 from importlib import resources
 from urllib.parse import urlsplit
 
@@ -21,6 +22,7 @@ class Provider(Struct, frozen=True, forbid_unknown_fields=True):
     cap_field: str = "max_tokens"
     models_query: str = ""
     services: dict[str, str] = {}
+    categories: bool = False
 
 
 def providers() -> dict[str, Provider]:
@@ -38,5 +40,14 @@ def models_queries() -> dict[str, str]:
 
 def open_lists() -> frozenset[str]:
     """Names and hosts of providers whose list of models is for everybody: it is asked for without a credential."""
-    found = {name: provider for name, provider in providers().items() if provider.public_models}
+    return _names_and_hosts(lambda provider: provider.public_models)
+
+
+def categorised_lists() -> frozenset[str]:
+    """Names and hosts of providers whose list of models can be asked for by category."""
+    return _names_and_hosts(lambda provider: provider.categories)
+
+
+def _names_and_hosts(is_meant: Callable[[Provider], bool]) -> frozenset[str]:
+    found = {name: provider for name, provider in providers().items() if is_meant(provider)}
     return frozenset(found) | {urlsplit(provider.base_url).hostname or "" for provider in found.values()}

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from kilo_gateway.catalog.catalogue import Catalogue, Embeddings, Entry, Place, Provider
-from kilo_gateway.catalog.facts import Card, DataPolicy, Facts, Origin, Reasoning, join
+from kilo_gateway.catalog.facts import Battle, Card, DataPolicy, Facts, Origin, Reasoning, join
 from kilo_gateway.catalog.names import Names
 from kilo_gateway.core.price import Override, Price
 
@@ -27,7 +27,8 @@ WHOLE = Facts(
     reasoning=Reasoning(False, True, "medium", ("high", "medium", "low"), True), hugging_face_id="whole/one",
     canonical_slug="alpha/whole-20260901", quantization="fp8", is_moderated=True, policy=DataPolicy(True, False),
     regions=("eu", "us"), caches_implicitly=True, family="claude", ai_sdk_provider="anthropic",
-    benchmarks={"intelligence": 60.5, "coding": 50.0},
+    benchmarks={"intelligence": 60.5, "coding": 50.0}, categories=("programming", "marketing/seo"),
+    battles=(Battle("models", "website", 1200.5, 7, 51.0), Battle("models", "svg", 1250.0, None, 60.0)),
 )  # fmt: skip
 
 
@@ -69,7 +70,7 @@ def small() -> Catalogue:
         entry("beta/cheap", Facts(price=Price(100_000, 400_000), context=8_192, created=NOW_S - 400 * DAY_S, tokenizer="Llama3")),
         entry("beta/gratis", Facts(price=Price(0, 0), created=NOW_S - DAY_S, family="llama", parameters=("max_tokens",))),
         entry("ollama/llama3.2:latest", Facts(price=Price(0, 0))),
-        entry("gamma/a/b", Facts(name="Three parts", reasoning=Reasoning(mandatory=True), benchmarks={"agentic": 1.0})),
+        entry("gamma/a/b", Facts(name="Three parts", reasoning=Reasoning(mandatory=True), benchmarks={"agentic": 1.0}, categories=("programming",))),
         entry("~gamma/a-latest", Facts(alias_target="gamma/a/b")),
         entry("delta/embed", Facts(name="Embed", output_modalities=("embeddings",), dimension=1536, price=Price(20_000, 0))),
         entry("delta/embed-unknown", Facts(output_modalities=("embeddings",))),

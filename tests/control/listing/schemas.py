@@ -74,7 +74,7 @@ ARCHITECTURE = record(
     {"tokenizer": TOKENIZER, "instruct_type": or_null(STRING)},
 )
 BENCHMARKS = record(
-    {"design_arena": listed(record({}))},
+    {"design_arena": listed(record({"arena": STRING, "category": STRING, "elo": NUMBER, "rank": NUMBER, "win_rate": NUMBER}, closed=True))},
     {"artificial_analysis": record(dict.fromkeys(("agentic_index", "coding_index", "intelligence_index"), or_null(NUMBER)))},
 )
 REASONING = record(

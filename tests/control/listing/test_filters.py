@@ -3,6 +3,7 @@
 import pytest
 from tests.control.listing.asking import Listing
 from tests.control.listing.catalogues import NOW_S, catalogue, entry, place, small
+from tests.control.listing.watched import Watched, three
 
 from kilo_gateway.catalog.catalogue import Provider
 from kilo_gateway.catalog.facts import DataPolicy, Facts
@@ -50,6 +51,10 @@ TEXT_ROWS = 10
         ("min_coding_index=50&max_coding_index=50", ["alpha/whole"]),
         ("min_agentic_index=0.5", ["gamma/a/b"]),
         ("max_agentic_index=1", ["gamma/a/b"]),
+        ("category=programming", ["alpha/whole", "gamma/a/b"]),
+        ("category=Marketing/SEO", ["alpha/whole"]),
+        ("category=marketing", []),
+        ("min_tool_success_rate=0", []),
     ],
 )  # fmt: skip
 def test_a_filter_leaves_the_rows_that_are_known_to_fit(listing: Listing, query: str, left: list[str]) -> None:
@@ -67,18 +72,29 @@ def test_a_row_of_unknown_modalities_counts_as_text_and_all_means_all(listing: L
     assert listing.get("/v1/models?output_modalities=all").ids == list(small().entries)
 
 
+def test_that_there_are_no_chats_to_link_to_is_told(listing: Listing) -> None:
+    told = listing.get("/v1/models?use_rss_chat_links=true")
+    assert (len(told.ids), told.ignored) == (TEXT_ROWS, "use_rss_chat_links")
+
+
 @pytest.mark.parametrize(
-    ("query", "names"),
+    ("query", "left"),
     [
-        ("category=marketing/seo", "category"),
-        ("min_tool_success_rate=0.9", "min_tool_success_rate"),
-        ("category=health&max_tool_success_rate=1", "category, max_tool_success_rate"),
-        ("use_rss_chat_links=true", "use_rss_chat_links"),
+        ("min_tool_success_rate=0.95", ["a/fast"]), ("min_tool_success_rate=0.96", []), ("max_tool_success_rate=0.9", []),
+        ("max_tool_success_rate=1&category=legal", []),
     ],
-)
-def test_what_nobody_knows_of_any_model_is_not_filtered_and_named(listing: Listing, query: str, names: str) -> None:
-    told = listing.get(f"/v1/models?{query}")
-    assert (len(told.ids), told.ignored) == (TEXT_ROWS, names)
+)  # fmt: skip
+def test_tools_succeed_as_far_as_a_weeks_requests_to_all_places_are_enough_to_say(query: str, left: list[str]) -> None:
+    told = Listing(three(), Watched()).get(f"/v1/models?{query}")
+    assert (told.ids, told.ignored) == (left, None)
+
+
+def test_an_answer_on_tools_changes_with_the_traffic() -> None:
+    watched = Watched()
+    listing = Listing(three(), watched)
+    assert listing.get("/v1/models?min_tool_success_rate=0.9").ids == ["a/fast"]
+    watched.seen.clear()
+    assert listing.get("/v1/models?min_tool_success_rate=0.9").ids == []
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from kilo_gateway.control.listing.query import SORTS
         ("context-high-to-low", ["fast", "slow", "mute"]), ("throughput-high-to-low", ["fast", "slow", "mute"]),
         ("latency-low-to-high", ["fast", "slow", "mute"]), ("most-popular", ["slow", "fast", "mute"]), ("top-weekly", ["fast", "slow", "mute"]),
         ("intelligence-high-to-low", ["fast", "slow", "mute"]), ("coding-high-to-low", ["slow", "fast", "mute"]),
-        ("agentic-high-to-low", ["fast", "slow", "mute"]),
+        ("agentic-high-to-low", ["fast", "slow", "mute"]), ("design-arena-elo-high-to-low", ["fast", "slow", "mute"]),
     ],
 )  # fmt: skip
 def test_rows_are_sorted_by_what_is_known_and_the_rest_comes_last(sort: str, order: list[str]) -> None:
@@ -29,10 +29,6 @@ def test_rows_are_sorted_by_what_is_known_and_the_rest_comes_last(sort: str, ord
 def test_where_nothing_is_known_of_any_row_the_order_stays_and_the_answer_says_so(sort: str) -> None:
     told = Listing(catalogue(entry("b/b", Facts()), entry("a/a", Facts()))).get(f"/v1/models?sort={sort}")
     assert (told.ids, told.ignored) == (["b/b", "a/a"], "sort")
-
-
-def test_nobody_knows_the_arenas_elo() -> None:
-    assert Listing(three(), Watched()).get("/v1/models?sort=design-arena-elo-high-to-low").ignored == "sort"
 
 
 def test_equal_rows_keep_the_order_of_the_catalogue() -> None:

@@ -7,10 +7,11 @@ from tests.control.listing.asking import Listing
 from tests.control.listing.catalogues import NOW_S, WHOLE, bundled, catalogue, entry, small
 
 from kilo_gateway.catalog.catalogue import Catalogue
-from kilo_gateway.catalog.facts import Facts, Reasoning
-from kilo_gateway.control.listing.rows import row
+from kilo_gateway.catalog.facts import Battle, Facts, Reasoning
+from kilo_gateway.control.listing.rows import details_path, row
 from kilo_gateway.control.views import View
 from kilo_gateway.core.price import Price
+from kilo_gateway.http.paths import normal
 
 
 def row_of(facts: Facts, *, is_demo: bool = False) -> View:
@@ -61,9 +62,15 @@ def test_a_row_of_which_all_is_known_tells_it(rows: dict[str, View]) -> None:
     assert told["providers"] == ["first", "second"]
 
 
-def test_benchmarks_name_the_indices_and_leave_the_arena_empty(rows: dict[str, View]) -> None:
+def test_benchmarks_name_the_indices_and_the_battles_of_which_all_is_known(rows: dict[str, View]) -> None:
     indices = {"intelligence_index": 60.5, "coding_index": 50.0, "agentic_index": None}
-    assert rows["alpha/whole"]["benchmarks"] == {"artificial_analysis": indices, "design_arena": []}
+    battle = {"arena": "models", "category": "website", "elo": 1200.5, "rank": 7, "win_rate": 51.0}
+    assert rows["alpha/whole"]["benchmarks"] == {"artificial_analysis": indices, "design_arena": [battle]}
+
+
+def test_battles_alone_are_benchmarks() -> None:
+    benchmarks = row_of(Facts(battles=(Battle("models", "svg", 1.0),)))["benchmarks"]
+    assert benchmarks == {"design_arena": []}
 
 
 def test_reasoning_is_told_as_openrouter_words_it(rows: dict[str, View]) -> None:
@@ -142,6 +149,13 @@ def test_a_model_with_a_dear_first_place_is_not_free_for_its_second() -> None:
 def test_details_are_a_path_whatever_stands_in_the_id() -> None:
     made = entry("a/b c?#%:free", Facts())
     assert row(made, catalogue(made))["links"] == {"details": "/api/v1/models/a/b%20c%3F%23%25:free/endpoints"}
+
+
+@pytest.mark.parametrize("id", ["a//b", "a/b/", "/a/b", "a///b", "https://h/m", "a/b"])
+def test_details_lead_to_the_model_though_doubled_slashes_of_a_path_are_one(id: str) -> None:
+    made = catalogue(entry(id, Facts()))
+    path, _ = normal(details_path(id).encode())
+    assert Listing(made).get(path.decode()).json["data"]["id"] == id
 
 
 # Over HTTP

@@ -23,7 +23,10 @@ OPENROUTER: dict[str, object] = {
         "mandatory": True, "default_enabled": True, "default_effort": "medium", "supported_efforts": ["low", "high", "ludicrous"],
         "supports_max_tokens": True,
     },
-    "benchmarks": {"artificial_analysis": {"intelligence_index": 61.5, "coding_index": None, "agentic_index": 40}},
+    "benchmarks": {
+        "artificial_analysis": {"intelligence_index": 61.5, "coding_index": None, "agentic_index": 40},
+        "design_arena": [{"arena": "models", "category": "website", "elo": 1175, "rank": 57, "win_rate": 41.5}],
+    },
     "mayTrainOnYourPrompts": False, "opencode": {"ai_sdk_provider": "anthropic", "family": "claude"},
     "links": {"details": "/api/v1/models/maker/thinker/endpoints"},
 }  # fmt: skip

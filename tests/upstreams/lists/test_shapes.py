@@ -17,7 +17,7 @@ from tests.upstreams.lists.rows import (
     openai_list,
 )
 
-from kilo_gateway.catalog.facts import DataPolicy, Facts, Reasoning
+from kilo_gateway.catalog.facts import Battle, DataPolicy, Facts, Reasoning
 from kilo_gateway.core.price import Override, Price
 from kilo_gateway.upstreams.lists.kinds import read
 from kilo_gateway.upstreams.lists.listing import Row
@@ -46,7 +46,24 @@ def test_a_row_of_openrouter_or_kilo_says_everything() -> None:
         knowledge_cutoff="2026-01-31", expires="2027-06-30", hugging_face_id="maker/thinker-hf",
         canonical_slug="maker/thinker-2026", is_moderated=True, policy=DataPolicy(may_train=False), family="claude",
         ai_sdk_provider="anthropic", benchmarks={"intelligence": 61.5, "agentic": 40.0},
+        battles=(Battle("models", "website", 1175.0, 57, 41.5),),
     )  # fmt: skip
+
+
+def test_of_battles_each_counts_once_and_what_has_no_rating_is_none() -> None:
+    def battles(told: object) -> object:
+        return facts_of({"id": "a", "benchmarks": {"design_arena": told}}).battles
+
+    good = {"arena": "models", "category": "svg", "elo": 1100}
+    odd: list[object] = [
+        None, 7, {}, {"arena": "models", "category": "svg"}, good | {"elo": "1100"}, good | {"elo": -3}, good | {"elo": 1e300},
+        good | {"arena": ["models"]}, good | {"category": ""},
+    ]  # fmt: skip
+    assert battles([*odd, good, good | {"elo": 1400}, good | {"arena": "agents", "rank": "x", "win_rate": 101}]) == (
+        Battle("models", "svg", 1100.0), Battle("agents", "svg", 1100.0),
+    )  # fmt: skip
+    assert [battles(told) for told in (odd, [], "models", None, {"elo": 5})] == [None] * 5
+    assert len(battles([good | {"category": f"c{n}"} for n in range(1000)])) == 50  # type: ignore[arg-type]
 
 
 def test_a_row_of_groq_says_its_limits() -> None:

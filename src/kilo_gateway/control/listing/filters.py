@@ -7,17 +7,19 @@ from kilo_gateway.catalog.catalogue import Catalogue, Entry, Place
 from kilo_gateway.control.listing.prices import shown_facts
 from kilo_gateway.control.listing.query import Query, Range
 from kilo_gateway.control.listing.rows import author, input_modalities, output_modalities
+from kilo_gateway.control.listing.traffic import Traffic
 from kilo_gateway.core.money import Pico
 
 _PICO_PER_USD_PER_MTOK = 10**6
 _DAY_S = 86_400
+MIN_TOOL_REQUESTS = 20
 
 Test = Callable[[Entry], bool]
 
 
-def chosen(catalogue: Catalogue, query: Query, now_s: float) -> list[Entry]:
+def chosen(catalogue: Catalogue, query: Query, traffic: Traffic, now_s: float) -> list[Entry]:
     """In the catalogue's order."""
-    tests = _tests(query, catalogue, now_s)
+    tests = _tests(query, catalogue, traffic, now_s)
     return [entry for entry in catalogue.entries.values() if all(test(entry) for test in tests)]
 
 
@@ -26,13 +28,21 @@ def keeps_nothing(place: Place) -> bool:
     return place.is_private or (place.facts.policy is not None and place.facts.policy.retains is False)
 
 
-def _tests(query: Query, catalogue: Catalogue, now_s: float) -> list[Test]:
+def tool_success(entry: Entry, traffic: Traffic) -> Decimal | None:
+    """Of a week's requests that offered tools, the share that ended in calls; None where they are too few to say."""
+    found = [seen for place in entry.places if (seen := traffic.of(entry.id, place.upstream)) is not None]
+    asked = sum(each.tool_requests_1w for each in found)
+    return Decimal(sum(each.tool_calls_1w for each in found)) / asked if asked >= MIN_TOOL_REQUESTS else None
+
+
+def _tests(query: Query, catalogue: Catalogue, traffic: Traffic, now_s: float) -> list[Test]:
     """Those that are asked for, the cheap ones first."""
     wishes: list[tuple[object, Test]] = [
         (query.outputs is not None, lambda entry: not _outputs(query).isdisjoint(output_modalities(entry.facts))),
         (query.inputs, lambda entry: _files(query.inputs) <= set(input_modalities(entry.facts))),
         (query.parameters, lambda entry: set(query.parameters) <= set(entry.facts.parameters or ())),
         (query.context is not None, lambda entry: _within(Range(low=query.context), entry.facts.context)),
+        (query.category, lambda entry: query.category in (entry.facts.categories or ())),
         (query.authors, lambda entry: author(entry.id).lower() in query.authors),
         (query.archs, lambda entry: _has_arch(entry, query.archs)),
         (query.words, lambda entry: _has_words(entry, query.words)),
@@ -45,6 +55,7 @@ def _tests(query: Query, catalogue: Catalogue, now_s: float) -> list[Test]:
             (not wanted.is_open, _scored(index, wanted))
             for index, wanted in (("intelligence", query.intelligence), ("coding", query.coding), ("agentic", query.agentic))
         ],
+        (not query.tool_success.is_open, lambda entry: _within(query.tool_success, tool_success(entry, traffic))),
     ]
     return [test for is_asked, test in wishes if is_asked]
 

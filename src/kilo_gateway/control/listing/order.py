@@ -39,8 +39,9 @@ def _index(name: str) -> Rank:
     return lambda entry, traffic: (entry.facts.benchmarks or {}).get(name)
 
 
-def _nothing(entry: Entry, traffic: Traffic) -> float | None:
-    return None
+def _elo(entry: Entry, traffic: Traffic) -> float | None:
+    """The best in any category of any arena, as OpenRouter sorts."""
+    return max((battle.elo for battle in entry.facts.battles or ()), default=None)
 
 
 def _requests(entry: Entry, traffic: Traffic) -> float | None:
@@ -69,5 +70,5 @@ _RANKS: dict[Sort, tuple[Rank, bool]] = {
     "pricing-low-to-high": (_price, False), "pricing-high-to-low": (_price, True), "context-high-to-low": (_context, True),
     "throughput-high-to-low": (_throughput, True), "latency-low-to-high": (_latency, False),
     "intelligence-high-to-low": (_index("intelligence"), True), "coding-high-to-low": (_index("coding"), True),
-    "agentic-high-to-low": (_index("agentic"), True), "design-arena-elo-high-to-low": (_nothing, True),
+    "agentic-high-to-low": (_index("agentic"), True), "design-arena-elo-high-to-low": (_elo, True),
 }  # fmt: skip

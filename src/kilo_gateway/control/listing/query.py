@@ -8,6 +8,7 @@ from typing import Literal, cast, get_args
 from msgspec import Struct
 from starlette.datastructures import QueryParams
 
+from kilo_gateway.catalog.facts import CATEGORIES
 from kilo_gateway.core.errors import BadRequest
 
 Sort = Literal[
@@ -17,10 +18,6 @@ Sort = Literal[
 ]  # fmt: skip
 SORTS: tuple[Sort, ...] = get_args(Sort)
 BY_TRAFFIC: frozenset[Sort] = frozenset({"most-popular", "top-weekly", "throughput-high-to-low", "latency-low-to-high"})
-CATEGORIES = (
-    "programming", "roleplay", "marketing", "marketing/seo", "technology", "science", "translation", "legal", "finance",
-    "health", "trivia", "academia",
-)  # fmt: skip
 INPUTS = ("text", "image", "file", "audio", "video", "pdf")
 OUTPUTS = ("text", "image", "embeddings", "audio", "video", "rerank", "decisions", "speech", "transcription")
 MAX_LIMIT, DEFAULT_LIMIT = 1000, 500
@@ -64,6 +61,8 @@ class Query(Struct, frozen=True, kw_only=True):
     intelligence: Range = Range()
     coding: Range = Range()
     agentic: Range = Range()
+    tool_success: Range = Range()
+    category: str = ""
     is_distillable: bool | None = None
     is_zdr: bool = False
     region: str = ""
@@ -76,7 +75,7 @@ class Query(Struct, frozen=True, kw_only=True):
     @property
     def is_lasting(self) -> bool:
         """Whether its answer changes with the catalogue alone, not with traffic or time."""
-        return self.sort not in BY_TRAFFIC and self.age_days.is_open
+        return self.sort not in BY_TRAFFIC and self.age_days.is_open and self.tool_success.is_open
 
 
 _NAMES = (
@@ -106,6 +105,8 @@ def read(params: QueryParams, default_outputs: Collection[str] | None = ("text",
         intelligence=reader.span("min_intelligence_index", "max_intelligence_index"),
         coding=reader.span("min_coding_index", "max_coding_index"),
         agentic=reader.span("min_agentic_index", "max_agentic_index"),
+        tool_success=reader.span("min_tool_success_rate", "max_tool_success_rate", 1),
+        category=reader.one_of("category", CATEGORIES),
         is_distillable=reader.choice("distillable"),
         is_zdr=bool(reader.choice("zdr")),
         region=reader.one_of("region", ("eu", "us")),
@@ -172,15 +173,8 @@ class _Reader:
         return Page(int(offset or 0), int(limit or DEFAULT_LIMIT), given)
 
     def ignored(self) -> tuple[str, ...]:
-        """What no source tells of any model is checked and not followed, rather than answered with an empty list."""
-        names: list[str] = []
-        if self.one_of("category", CATEGORIES):
-            names.append("category")
-        if not self.span("min_tool_success_rate", "max_tool_success_rate", 1).is_open:
-            names += [name for name in ("min_tool_success_rate", "max_tool_success_rate") if self.text(name)]
-        if self.choice("use_rss_chat_links"):
-            names.append("use_rss_chat_links")  # there is no chat page to link to
-        return tuple(names)
+        """There is no chat page that a feed could link to."""
+        return ("use_rss_chat_links",) if self.choice("use_rss_chat_links") else ()
 
     def _number(self, name: str, most: int | None) -> Decimal | None:
         value = self.text(name)

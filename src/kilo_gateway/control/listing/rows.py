@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from urllib.parse import quote
 
+from msgspec.structs import asdict
+
 from kilo_gateway.catalog.catalogue import Catalogue, Entry
 from kilo_gateway.catalog.facts import Facts, Origin, Reasoning
 from kilo_gateway.control.listing.opencode import opencode
@@ -34,6 +36,8 @@ def row(entry: Entry, catalogue: Catalogue) -> View:
 def with_origins(view: View, entry: Entry) -> View:
     """The row, and who said each fact of it, and when."""
     told: View = {"source": entry.source, "origins": {name: _origin(origin) for name, origin in entry.card.origins.items()}}
+    if entry.facts.categories:
+        told["categories"] = entry.facts.categories
     if entry.reason:
         told["reason"] = entry.reason
     return view | {"kilo": told}
@@ -65,7 +69,8 @@ def output_modalities(facts: Facts) -> tuple[str, ...]:
 
 
 def details_path(id: str) -> str:
-    return f"/api/v1/models/{quote(id, safe='/:~')}/endpoints"
+    """Doubled slashes of a path are one, unless they are written as what they are."""
+    return f"/api/v1/models/{quote(id, safe='/:~')}/endpoints".replace("//", "/%2F")
 
 
 def iso_time(seconds: int) -> str:
@@ -83,9 +88,18 @@ def _where_known(facts: Facts, catalogue: Catalogue) -> View:
         view["alias_target"] = {"slug": facts.alias_target, "name": name(target) if target else facts.alias_target}
     if facts.reasoning is not None:
         view["reasoning"] = _reasoning(facts.reasoning)
+    if facts.benchmarks or facts.battles:
+        view["benchmarks"] = _benchmarks(facts)
+    return view
+
+
+def _benchmarks(facts: Facts) -> View:
+    """Clients refuse a whole list for a battle without a rank or a rate: such are not told."""
+    whole = [battle for battle in facts.battles or () if battle.rank is not None and battle.win_rate is not None]
+    view: View = {"design_arena": [asdict(battle) for battle in whole]}
     if facts.benchmarks:
         indices = {f"{index}_index": facts.benchmarks.get(index) for index in ("intelligence", "coding", "agentic")}
-        view["benchmarks"] = {"artificial_analysis": indices, "design_arena": []}
+        view["artificial_analysis"] = indices
     return view
 
 

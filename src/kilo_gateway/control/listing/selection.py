@@ -21,7 +21,7 @@ class Selection(Struct, frozen=True):
 def select(
     catalogue: Catalogue, query: Query, traffic: Traffic, now_s: float, is_wanted: Callable[[Entry], bool] | None = None
 ) -> Selection:
-    entries = chosen(catalogue, query, now_s)
+    entries = chosen(catalogue, query, traffic, now_s)
     if is_wanted is not None:
         entries = [entry for entry in entries if is_wanted(entry)]
     ignored = query.ignored

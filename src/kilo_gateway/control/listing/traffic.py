@@ -22,6 +22,8 @@ class Measured(Struct, frozen=True):
     tokens_per_s: Percentiles | None = None  # of the last 30 minutes
     requests_1w: int = 0
     tokens_1w: int = 0  # prompt and completion
+    tool_requests_1w: int = 0  # that offered tools, and of which it is known how they ended
+    tool_calls_1w: int = 0  # of those, the ones that ended in calls
 
 
 class Traffic(Protocol):

@@ -10,6 +10,7 @@ from kilo_gateway.dialects import openai_chat
 from kilo_gateway.dialects.chat import shapes
 from kilo_gateway.dialects.chat.details import format_of
 from kilo_gateway.dialects.codes import NO_CODE
+from kilo_gateway.dialects.finishing import REASONS
 from kilo_gateway.dialects.hub.answered import (
     Begun,
     CallBegun,
@@ -19,19 +20,12 @@ from kilo_gateway.dialects.hub.answered import (
     Event,
     Failed,
     Finished,
-    FinishReason,
     RefusalDelta,
     Spoken,
     TextDelta,
     ThoughtDelta,
     Told,
 )
-
-_REASONS: dict[str, FinishReason] = {
-    "stop": "stop", "length": "length", "tool_calls": "tool_calls", "function_call": "tool_calls",
-    "content_filter": "content_filter", "error": "error", "max_tokens": "length", "end_turn": "stop", "eos": "stop",
-    "model_length": "length",
-}  # fmt: skip
 
 
 class _Call(Struct):
@@ -146,7 +140,7 @@ class Reader:
             yield Told(usage)
 
     def _finish(self, native: str) -> Finished:
-        reason = _REASONS.get(native, "stop")
+        reason = REASONS.get(native, "stop")
         return Finished("tool_calls" if reason == "stop" and self._has_calls else reason, native)
 
     def _said(self, said: _Said) -> Iterator[Event]:

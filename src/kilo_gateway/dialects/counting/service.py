@@ -87,6 +87,9 @@ class _Count:
     def used(self) -> Usage:
         return Usage()
 
+    def finish_reason(self) -> tuple[str, str]:
+        return "", ""
+
     def estimated_output_tokens(self) -> int:
         return 0
 

@@ -9,6 +9,7 @@ from kilo_gateway.core.pipeline import cost_of
 from kilo_gateway.core.price import Usage
 from kilo_gateway.core.types import Call, Endpoint
 from kilo_gateway.dialects import openai_chat
+from kilo_gateway.dialects.finishing import UNKNOWN
 from kilo_gateway.dialects.gathered import Gathered
 from kilo_gateway.dialects.troubles import told_inside
 
@@ -66,6 +67,9 @@ class Body:
         if usage is None:
             return Usage(self._call.estimated_prompt_tokens(self._endpoint), 0, is_estimated=True)
         return usage
+
+    def finish_reason(self) -> tuple[str, str]:
+        return UNKNOWN
 
     def estimated_output_tokens(self) -> int:
         return 0

@@ -4,7 +4,7 @@ Those who took the shape over say more in the same rows: OpenRouter and Kilo (pr
 LM Studio, Together. Each row is read for what it says, whoever it is from.
 """
 
-from kilo_gateway.catalog.facts import DataPolicy, Facts, Reasoning
+from kilo_gateway.catalog.facts import Battle, DataPolicy, Facts, Reasoning
 from kilo_gateway.core.price import Price
 from kilo_gateway.upstreams.lists.fields import Fields
 from kilo_gateway.upstreams.lists.listing import Listing, Row, Unpriced, collected, id_of
@@ -18,6 +18,7 @@ _OUTPUTS = ("text", "image", "embeddings", "audio", "video", "rerank", "speech",
 _SAME = {"pdf": "file", "embedding": "embeddings"}  # Kilo names PDF apart
 _OF_TYPE = {"embedding": "embeddings", "embeddings": "embeddings", "image": "image", "rerank": "rerank"}
 _CONTEXTS = ("context_length", "context_window", "max_model_len", "max_context_length")
+_MAX_BATTLES, _MAX_ELO, _MAX_RANK = 50, 100_000, 100_000  # Design Arena has some ten categories and ratings about 1200
 _INDICES = {"intelligence": "intelligence_index", "coding": "coding_index", "agentic": "agentic_index"}
 
 
@@ -71,6 +72,7 @@ def _facts(row: Fields, id: str, price: Price | None) -> Facts:
         family=opencode.text("family"),
         ai_sdk_provider=opencode.text("ai_sdk_provider"),
         benchmarks=_benchmarks(row.inner("benchmarks").inner("artificial_analysis")),
+        battles=_battles(row.inner("benchmarks")),
     )
 
 
@@ -123,6 +125,22 @@ def _reasoning(row: Fields) -> Reasoning | None:
 def _benchmarks(fields: Fields) -> dict[str, float] | None:
     found = {ours: fields.number(theirs) for ours, theirs in _INDICES.items()}
     return {name: value for name, value in found.items() if value is not None} or None
+
+
+def _battles(benchmarks: Fields) -> tuple[Battle, ...] | None:
+    """Each category of an arena once, the first. Those without a rating are none."""
+    found: dict[tuple[str, str], Battle] = {}
+    for raw in (benchmarks.rows("design_arena") or ())[:_MAX_BATTLES]:
+        fields = Fields.of(raw) or Fields({})
+        arena, category, elo = fields.text("arena"), fields.text("category"), fields.number("elo")
+        if arena and category and elo is not None and 0 < elo < _MAX_ELO:
+            battle = Battle(arena, category, elo, fields.whole("rank", _MAX_RANK), _percent(fields.number("win_rate")))
+            found.setdefault((arena, category), battle)
+    return tuple(found.values()) or None
+
+
+def _percent(number: float | None) -> float | None:
+    return number if number is not None and 0 <= number <= 100 else None
 
 
 def _share(number: float | None) -> float | None:

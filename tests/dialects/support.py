@@ -157,7 +157,8 @@ SERVICE_BODIES = {
     "fim": b'{"model":"a/m","prompt":"x"}', "edit": b'{"model":"a/m","messages":[{"role":"user","content":"x"}]}',
 }  # fmt: skip
 OTHERS = (
-    ("Amazon Bedrock", "bedrock-converse"), ("Cohere", "cohere"), ("OpenAI's Responses", "openai-responses"),
+    ("Azure OpenAI", "openai-chat"), ("Azure OpenAI, Responses", "openai-responses"), ("Vertex AI, Gemini", "gemini"),
+    ("Vertex AI, Claude", "anthropic-messages"), ("Vertex AI, others", "openai-chat"), ("Amazon Bedrock", "bedrock-converse"), ("Cohere", "cohere"), ("OpenAI's Responses", "openai-responses"),
     (", ".join(SERVERS.values()), "openai-chat"), ("any other that is OpenAI-compatible", "openai-chat"),
 )  # fmt: skip
 MODELS = {  # the upstream's own name, where it decides how something is said

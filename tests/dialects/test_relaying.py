@@ -9,7 +9,9 @@ from kilo_gateway.core.errors import Truncated, UpstreamError
 from kilo_gateway.core.price import Price, Usage
 from kilo_gateway.core.types import Call, Endpoint, Origin
 from kilo_gateway.dialects.hub.answered import AnswerHead, Begun, CallBegun, CallDelta, Finished, TextDelta
+from kilo_gateway.dialects.hub.asked import Thought
 from kilo_gateway.dialects.hub.folding import fold
+from kilo_gateway.dialects.messages.signatures import seal
 from kilo_gateway.dialects.relaying import NamedBody, NamedStream, splice
 from kilo_gateway.dialects.table import CALLERS, RELAYS, UPSTREAMS
 
@@ -128,5 +130,25 @@ def test_an_answer_keeps_its_members_and_gets_its_cost(dialect: str) -> None:
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_request_is_spliced_and_not_read(dialect: str) -> None:
-    assert splice(call(dialect), endpoint(dialect), RELAYS[dialect], None) == b'{"model":"m","odd":[1,  2]}'
+    told = b'"store":false,' if dialect == "openai-responses" else b""
+    one = call(dialect)
+    one.fields = {"model": Raw(b'"mock/model"'), "store": Raw(b"false"), "odd": Raw(b"[1,  2]")} if told else one.fields
+    assert splice(one, endpoint(dialect), RELAYS[dialect], None) == b'{"model":"m",%b"odd":[1,  2]}' % told
     assert json.loads(splice(call(dialect), endpoint(dialect), RELAYS[dialect], 99))[RELAYS[dialect].cap_field] == 99
+
+
+@pytest.mark.parametrize("store", [b"null", None])
+def test_nothing_is_stored_where_nobody_says_so(store: bytes | None) -> None:
+    one = call("openai-responses")
+    one.fields |= {} if store is None else {"store": Raw(store)}
+    assert json.loads(splice(one, endpoint("openai-responses"), RELAYS["openai-responses"], None))["store"] is False
+
+
+def test_what_another_provider_signed_is_not_relayed_and_the_caller_is_told() -> None:
+    block = {"type": "thinking", "thinking": "hm", "signature": seal(Thought(signature="Z2Vt", format="google-gemini-v1"))}
+    said = [{"role": "assistant", "content": [block, {"type": "text", "text": "x"}]}]
+    one = call("anthropic-messages")
+    one.fields["messages"] = Raw(json.dumps(said).encode())
+    body = json.loads(splice(one, endpoint("anthropic-messages"), RELAYS["anthropic-messages"], None))
+    assert body["messages"] == [{"role": "assistant", "content": [{"type": "text", "text": "x"}]}]
+    assert one.changed == ("messages: reasoning of another provider left out",)

@@ -80,6 +80,13 @@ def test_a_wrong_method_is_told_the_right_ones(node: Node) -> None:
     assert "GET" in headers["allow"]
 
 
+def test_a_wrong_method_is_refused_in_the_shape_of_its_path(node: Node) -> None:
+    status, answer, headers = node.ask("GET", "/v1/messages")
+    assert (status, answer["type"], answer["error"]["type"]) == (405, "error", "invalid_request_error")
+    assert "POST" in headers["allow"]
+    assert node.ask("GET", "/v1/chat/completions")[1]["error"]["code"] == "method_not_allowed"
+
+
 def test_health_ready_and_metrics_are_there(node: Node) -> None:
     assert node.ask("GET", "/health", key="")[:2] == (200, {"status": "alive"})
     assert node.ask("GET", "/ready", key="")[:2] == (200, {"status": "ok", "reasons": []})

@@ -39,8 +39,8 @@ class Relay(Struct, frozen=True):
     `lasts`: of the one with the last usage, which stands in its member `within`. `failure`: how a stream is ended by an
     error, where that depends on what was relayed last. `reasons`: what the upstream's own word for an end means, where a
     reader who has not seen all takes it for another.
-    Of requests, `cap_field`: how long an answer may be. `cleaned`: the fields, for a model, without what other providers
-    have signed, and what was changed; None: nothing.
+    Of requests, `cap_field`: how long an answer may be. `cleaned`: the fields, for a model, as they may leave, and what was
+    changed that the caller should know; None: they may leave as they are.
     """
 
     marks: tuple[bytes, ...]

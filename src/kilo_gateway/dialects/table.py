@@ -84,7 +84,7 @@ RELAYS = {
     RESPONSES: Relay(
         (b'"response":', b'"error"'), frozenset({b"response.created", b"response.in_progress"}), "response",
         frozenset({b"response.completed", b"response.incomplete"}), "response",
-        "max_output_tokens", responses_writing.failure_behind,
+        "max_output_tokens", responses_writing.failure_behind, responses_asking.unstored,
     ),
 }
 

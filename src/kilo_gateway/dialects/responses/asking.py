@@ -45,6 +45,7 @@ _SETTLED = {"background": b"false", "truncation": b'"disabled"'}  # what holds a
 _LOGPROBS = "message.output_text.logprobs"
 _INCLUDED = ("reasoning.encrypted_content", _LOGPROBS)
 _SEALED = b'"' + envelope.MARK.encode()
+_FALSE = Raw(b"false")
 _STORED = {
     "previous_response_id": "former answers are not stored. Send the whole conversation in `input`",
     "conversation": "conversations are not stored. Send the whole conversation in `input`",
@@ -89,6 +90,11 @@ def read_request(fields: Mapping[str, Raw]) -> Request:
 def check_stateless(fields: Mapping[str, Raw]) -> None:
     """Raises BadRequest for what would need something stored. For requests that are not read otherwise."""
     _refuse_stored(_Fields(fields))
+
+
+def unstored(fields: Mapping[str, Raw], model: str) -> tuple[dict[str, Raw], tuple[str, ...]] | None:
+    """Fields of a request that is relayed: OpenAI stores answers unless told not to, and nobody could ask for them here."""
+    return None if bytes(fields.get("store", shapes.ABSENT)) == b"false" else ({**fields, "store": _FALSE}, ())
 
 
 def replays_foreign_thoughts(fields: Mapping[str, Raw]) -> bool:

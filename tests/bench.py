@@ -29,6 +29,7 @@ from kilo_gateway.core.secret import Secret
 from kilo_gateway.core.settings import UpstreamSettings
 from kilo_gateway.core.types import Ended, Endpoint, JournalLine, Key, Model, Origin, Patience, SnapshotData, Started
 from kilo_gateway.dialects.bridge import Bridge
+from kilo_gateway.http.clients import Clients
 from kilo_gateway.http.deadlines import Deadlines
 from kilo_gateway.http.dialer import GuardedDialer
 from kilo_gateway.http.gateway import Gateway
@@ -46,6 +47,7 @@ from kilo_gateway.upstreams.doors import readdressed
 from kilo_gateway.upstreams.signing import sign
 
 PEPPER = b"p" * 32
+BETAS = {"anthropic-beta": ("thinking-*", "exact-1"), "openai-beta": ("responses=*",)}
 HOP = "0123456789abcdef"
 PRICE = Price(1_000_000, 2_000_000)  # 1 and 2 USD per million tokens
 PATIENCE = Patience(connect_s=5, write_s=30, first_byte_s=600, first_event_s=300, idle_s=60)
@@ -205,7 +207,7 @@ class Bench:
         return Gateway(
             pipeline, pool, Deadlines(self.clock), routes(), Origin("control", 0, unix_path=str(self.directory / "control.sock")),
             HOP.encode(), lambda event, **facts: self.reported.append((event, facts)), lambda: [], lambda: self.local_trouble, self.wishes.cors_origins,
-            tuple(map(ip_network, self.wishes.trusted_proxies)),
+            tuple(map(ip_network, self.wishes.trusted_proxies)), clients=Clients(BETAS),
         )  # fmt: skip
 
     def snapshot(self, first: int) -> SnapshotData:
@@ -217,6 +219,8 @@ class Bench:
             Model("mock/free", (self._endpoint("one", first, "mock/free", price=None),)),
             Model("mock/charged", (self._endpoint("one", first, "mock/charged", is_cost_reported=True),)),
             Model("mock/demo", (self._demo(),)),
+            Model("mock/told", (self._endpoint("one", first, "mock/told", told=("referer", "title", "session")),)),
+            Model("mock/messages", (self._endpoint("one", first, "mock/messages", dialect="anthropic-messages"),)),
             Model("mock/bytes", (self._endpoint("one", first, "mock/bytes", dialect="bedrock-converse"),)),
             Model("mock/bytes-last", (self._endpoint("one", first), self._endpoint("two", second, dialect="bedrock-converse"))),
             Model("mock/bytes-first", (self._endpoint("one", first, dialect="bedrock-converse"), self._endpoint("two", second))),
@@ -227,12 +231,12 @@ class Bench:
 
     def _endpoint(
         self, name: str, port: int, model: str = "mock/model", *, price: Price | None = PRICE, is_cost_reported: bool = False,
-        is_open: bool = False, dialect: str = "openai-chat",
+        is_open: bool = False, dialect: str = "openai-chat", told: tuple[str, ...] = (),
     ) -> Endpoint:  # fmt: skip
         host = "localhost" if self.wishes.is_tls else "127.0.0.1"
         upstream = UpstreamSettings(
             name, dialect, Origin(host, port, self.wishes.is_tls, is_trusted=True), "/v1", Secret(f"sk-{name}"), (),
-            self.wishes.patience, "", is_cost_reported, "test",
+            self.wishes.patience, "", is_cost_reported, "test", client_headers=told,
         )  # fmt: skip
         card = merge([Said(Facts(price=price), FactOrigin("test", 0))])
         return endpoint_of(upstream, model, Place(name, "upstreams-own-name", card, is_open=is_open), HOP)

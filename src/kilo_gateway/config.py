@@ -13,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from kilo_gateway.catalog.names import is_reserved
+from kilo_gateway.configuration.client_headers import betas_of, introduced
 from kilo_gateway.configuration.fields import SETTINGS as SETTINGS
 from kilo_gateway.configuration.fields import Found, flatten
 from kilo_gateway.configuration.media import media_of
@@ -23,7 +24,7 @@ from kilo_gateway.core import crash
 from kilo_gateway.core.brand import ENVIRONMENT_PREFIX, PACKAGE
 from kilo_gateway.core.settings import ConfigurationError, LocalSettings, ServerSettings, Settings, UpstreamSettings
 from kilo_gateway.upstreams.demo import demo_model_path, local_id
-from kilo_gateway.upstreams.registry import SERVERS
+from kilo_gateway.upstreams.registry import SERVERS, providers
 
 
 def load(config: Path | None = None, data_dir: Path | None = None, flags: Mapping[str, object] | None = None) -> Settings:
@@ -118,13 +119,14 @@ def _settings(found: Found, path: Path | None, environment: Mapping[str, str]) -
     except ValueError as error:
         raise ConfigurationError(f"{ENVIRONMENT_PREFIX}CRASH_AT: {error}") from error
     data = found.text("data.dir")
-    every = (*upstreams, *more)
+    known = providers()
+    every = tuple(introduced(each, found, environment, known) for each in (*upstreams, *more))
     auto_default = _auto_default(found, every, local)
     return Settings(
         (_path(found, "data.dir") if data else _xdg(environment, "XDG_DATA_HOME", ".local/share")).absolute(),
         server, local, auto_default, _refresh_s(found), every, proxy_of(environment),
         environment.get("SSL_CERT_FILE") or None, path, crash_at, _fingerprint(local, auto_default, every),
-        (*notes, *more_notes), media_of(found),
+        (*notes, *more_notes), media_of(found), betas_of(found),
     )  # fmt: skip
 
 

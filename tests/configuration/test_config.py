@@ -89,6 +89,11 @@ def test_every_setting_has_help_and_a_variable(setting: Any) -> None:
     assert setting.variable == f"KILO_GATEWAY_{setting.name.upper().replace('.', '__')}"
 
 
+def test_the_betas_that_travel_are_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
+    assert [name for names in config.load().betas.values() for name in names if f"`{name}`" not in text] == []
+
+
 def test_the_fingerprint_changes_with_what_the_snapshot_is_made_of(tmp_path: Path) -> None:
     one = load(tmp_path, UPSTREAM).fingerprint
     assert load(tmp_path, UPSTREAM).fingerprint == one

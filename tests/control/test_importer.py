@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from tests.control.books import AT_MS, Books, BooksTest, ended, started
 
 from kilo_gateway.core.types import Progressed
@@ -27,6 +28,20 @@ def test_a_request_that_ended_becomes_a_row(with_books: Callable[[BooksTest], No
             "a": UsageRow("a", "up-a", AT_MS, "k1", "mock/model", "one", "ok", 25, 2, False, 29_000, 1, 1500)
         }
         writer.close()
+
+    with_books(test)
+
+
+def test_what_a_client_said_is_in_its_row_though_the_worker_died(with_books: Callable[[BooksTest], None]) -> None:
+    async def test(books: Books) -> None:
+        writer = Journal(books.directory, "w")
+        for line in (started("a"), ended("a"), started("b")):
+            writer.append(replace(line, client='{"title":"An App"}'))
+        writer.close()
+        await books.importer.import_new()
+        rows = await books.rows()
+        assert {(row.status, row.client) for row in rows.values()} == {(kind, '{"title":"An App"}') for kind in ("ok", "recovered")}
+        assert rows["a"].ended().client == rows["a"].client
 
     with_books(test)
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from tests.bench import InLoop
 from tests.chaos import json_answer, running, says
 
@@ -150,6 +151,22 @@ def test_each_key_finds_its_own_generation_by_an_upstreams_id_that_others_have_t
             assert found["data"]["id"] == id  # type: ignore[index]
         with pytest.raises(GatewayError):
             await service.generation("chatcmpl-1", "k3")
+
+    with_service(test)
+
+
+def test_what_a_client_said_of_itself_is_shown_where_its_request_is(with_service: Callable[[ServiceTest], None]) -> None:
+    async def test(service: Service, files: DataDirectory) -> None:
+        said = {"referer": "https://app.example", "session": "s1", "mode": "code"}
+        writer = Journal(files.journal, "w")
+        writer.append(replace(ended("gen-1"), client=json.dumps(said)))
+        writer.append(ended("gen-2"))
+        writer.close()
+        assert [row["client"] for row in await service.usage(2)] == [{}, said]
+        names = ("http_referer", "session_id", "client")
+        for id, wanted in (("gen-1", ["https://app.example", "s1", said]), ("gen-2", [None, None, {}])):
+            shown = (await service.generation(id, None))["data"]
+            assert [shown[name] for name in names] == wanted  # type: ignore[index]
 
     with_service(test)
 

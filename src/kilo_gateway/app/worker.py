@@ -22,6 +22,7 @@ from kilo_gateway.core.types import Origin
 from kilo_gateway.dialects import openai_chat
 from kilo_gateway.dialects.bridge import Bridge
 from kilo_gateway.dialects.table import COMPLETIONS_CALLER, MESSAGES_CALLER, RESPONSES_CALLER, SERVICES
+from kilo_gateway.http.clients import Clients
 from kilo_gateway.http.deadlines import Deadlines
 from kilo_gateway.http.dialer import GuardedDialer, Proxy
 from kilo_gateway.http.gateway import Gateway, Report
@@ -86,7 +87,8 @@ def build_worker(
         pipeline, build_pool(settings), Deadlines(time.monotonic), routes(),
         Origin("control", 0, unix_path=str(files.control_socket)), keyring.hop.encode(), count_and_report, problems,
         local_trouble, frozenset(settings.server.cors_origins),
-        tuple(ip_network(each) for each in settings.server.trusted_proxies), fetcher=build_fetcher(settings),
+        tuple(ip_network(each) for each in settings.server.trusted_proxies), clients=Clients(settings.betas),
+        fetcher=build_fetcher(settings),
     )  # fmt: skip
     return WorkerParts(gateway, snapshots, limits, meters, journal)
 

@@ -20,6 +20,7 @@ class Setting:
     name: str
     default: object
     help: str
+    also: str = ""  # another variable, which counts where its own is not set
 
     @property
     def variable(self) -> str:
@@ -27,6 +28,15 @@ class Setting:
         return f"{ENVIRONMENT_PREFIX}{section.upper()}__{key.upper()}"
 
 
+# Agents send these. What reaches into the operator's account (files, skills, oauth) or costs beside tokens (code execution,
+# fast mode) is not among them.
+ANTHROPIC_BETAS = (
+    "adaptive-thinking-*", "advanced-tool-use-*", "claude-code-*", "compact-*", "computer-use-*", "context-1m-*",
+    "context-management-*", "effort-*", "extended-cache-ttl-*", "fine-grained-tool-streaming-*", "interleaved-thinking-*",
+    "mcp-client-*", "model-context-window-exceeded-*", "output-128k-*", "output-300k-*", "pdfs-*", "prompt-caching-*",
+    "redact-thinking-*", "structured-outputs-*", "task-budgets-*", "token-counting-*", "token-efficient-tools-*",
+    "tool-examples-*", "tool-search-tool-*",
+)  # fmt: skip
 SETTINGS = (
     Setting("server.host", "127.0.0.1", "address to listen on; beyond loopback every caller who has a key gets in"),
     Setting("server.port", 3000, "port to listen on"),
@@ -44,6 +54,11 @@ SETTINGS = (
     Setting("catalog.refresh_s", 600.0, "seconds between two readings of an upstream's list of models"),
     Setting("media.fetch", False, "fetch images and files by URL for upstreams that take bytes alone"),
     Setting("media.trusted_hosts", [], "hosts that are fetched from though they are private, or at another port"),
+    Setting("attribution.referer", "", "what OpenRouter and Kilo are told instead of callers' HTTP-Referer",
+            "KILO_GATEWAY_REFERER"),
+    Setting("attribution.title", "", "what they are told instead of callers' X-Title", "KILO_GATEWAY_TITLE"),
+    Setting("betas.anthropic", list(ANTHROPIC_BETAS), "names in anthropic-beta that may travel; * for all that begin so"),
+    Setting("betas.openai", ["responses=*"], "the same of openai-beta"),
     Setting("auto.default", "", "the model behind kilo/auto; default the first configured one"),
 )
 UPSTREAM_FIELDS = (
@@ -58,6 +73,7 @@ UPSTREAM_FIELDS = (
     Setting("prefix", "", "put before the ids of discovered models, instead of its name"),
     Setting("free", False, "its models cost nothing, whatever anybody says"),
     Setting("reports_cost", False, "its usage.cost is what it charged, in USD, and is booked as it is"),
+    Setting("client_headers", None, "what it is told of callers' clients; default: as the provider at that host"),
     Setting("region", "", "of AWS: its requests are signed with an api_key that is ACCESS:SECRET or ACCESS:SECRET:TOKEN"),
     Setting("platform", "", "where its dialect has other paths and credentials: azure or vertex"),
     Setting("api_version", "", "of Azure: a date, for deployments by path; without it the v1 API"),
@@ -202,9 +218,10 @@ def flatten(
         raise ConfigurationError(f"{places.of('upstreams')}: upstreams are declared with [[upstreams]].")
     _add_file(tables, places, values, sources)
     for setting in SETTINGS:
-        if setting.variable in environment:
-            values[setting.name] = environment[setting.variable]
-            sources[setting.name] = setting.variable
+        for variable in (setting.also, setting.variable):
+            if variable in environment:
+                values[setting.name] = environment[variable]
+                sources[setting.name] = variable
     _refuse_unknown_variables(environment)
     for name, value in flags.items():
         values[name] = value
@@ -248,7 +265,8 @@ def _add_file(tables: dict[str, object], places: Places, values: dict[str, objec
 
 
 def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
-    known = [setting.variable for setting in SETTINGS] + [ENVIRONMENT_PREFIX + name for name in OTHER_VARIABLES]
+    known = [variable for setting in SETTINGS for variable in (setting.variable, setting.also) if variable]
+    known += [ENVIRONMENT_PREFIX + name for name in OTHER_VARIABLES]
     for name in environment:
         if name.startswith(ENVIRONMENT_PREFIX) and name not in known:
             raise unknown("environment", name, known)

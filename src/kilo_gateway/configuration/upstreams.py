@@ -9,6 +9,7 @@ import msgspec
 
 from kilo_gateway.configuration import platforms
 from kilo_gateway.configuration.addresses import origin_of
+from kilo_gateway.configuration.client_headers import words_of
 from kilo_gateway.configuration.fields import UPSTREAM_FIELDS, Found
 from kilo_gateway.configuration.listener import leads_back
 from kilo_gateway.configuration.models import models_of
@@ -107,6 +108,7 @@ def _upstream(row: Row, environment: Mapping[str, str]) -> UpstreamSettings:
         name, dialect, origin, platforms.path_of(path, platform), secret, models, _patience(row), row.text("prefix"),
         row.flag("reports_cost"), row.place("name"), listing, discovers, row.flag("free"), cap_field, row.text("region"),
         platform=platform, api_version=row.text("api_version"), project=row.text("project"), tokens=tokens,
+        client_headers=words_of(row),
     )  # fmt: skip
 
 

@@ -81,5 +81,5 @@ def _recovered(open: Open, now_ms: int) -> Ended | None:
         cost = nanos(started.prompt_tokens * price_in + tokens * price_out)
     return Ended(
         started.id, "", started.at_ms, started.key, started.model, started.provider, "recovered", started.prompt_tokens,
-        tokens, True, cost, 1, max(now_ms - started.at_ms, 0) * 1000,
+        tokens, True, cost, 1, max(now_ms - started.at_ms, 0) * 1000, client=started.client,
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from msgspec import to_builtins
+from msgspec.json import decode
 
 from kilo_gateway.control.changes import Changes
 from kilo_gateway.control.lists import Status
@@ -32,6 +33,7 @@ def usage_view(row: UsageRow) -> View:
         "first_event_ms": None if row.first_us < 0 else round(row.first_us / 1000, 3),
         "cache_read_tokens": row.cache_read_tokens, "cache_write_tokens": row.cache_write_tokens,
         "reasoning_tokens": row.reasoning_tokens, "finish_reason": row.finish or None,
+        "client": _client(row),
     }  # fmt: skip
 
 
@@ -41,12 +43,17 @@ def _pricing(row: UsageRow) -> str:
     return "known" if row.repriced_ms is None else "repriced"
 
 
+def _client(row: UsageRow) -> dict[str, str]:
+    return decode(row.client, type=dict[str, str]) if row.client else {}
+
+
 def replay_view(done: Replayed) -> View:
     return {name: getattr(done, name) for name in done.__struct_fields__}
 
 
 def generation_view(row: UsageRow) -> View:
-    """As OpenRouter's /generation words it."""
+    """As OpenRouter's /generation words it; `client` besides."""
+    client = _client(row)
     return {
         "id": row.id, "upstream_id": row.upstream_id, "model": row.model, "provider_name": row.provider,
         "created_at": row.at_ms // 1000, "total_cost": None if row.cost_nanos is None else usd(row.cost_nanos),
@@ -58,6 +65,7 @@ def generation_view(row: UsageRow) -> View:
         "finish_reason": row.finish or None, "native_finish_reason": row.native_finish or None,
         "generation_time": row.duration_us // 1000, "status": row.status,
         "estimated": row.is_estimated, "cancelled": row.status == "client_gone",
+        "http_referer": client.get("referer"), "session_id": client.get("session"), "client": client,
     }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from msgspec import Raw
 
 from kilo_gateway.core.brand import HOP_HEADER
+from kilo_gateway.core.client import ClientHeaders
 from kilo_gateway.core.errors import KeyRequired, UpstreamError
 from kilo_gateway.core.exchange import NOTHING, Caller, Exchange
 from kilo_gateway.core.meters import Meters
@@ -24,6 +25,7 @@ from kilo_gateway.core.types import ANONYMOUS, MAX_CONTEXT, Call, Ended, Endpoin
 _NO_TOOLS = (Raw(b"[]"), Raw(b"null"))
 _NO_CHOICE = (Raw(b'"none"'), Raw(b'{"type":"none"}'), Raw(b'{"type": "none"}'))
 _HOP = b"\r\n%b: " % HOP_HEADER.encode()
+_LENGTH = b"Content-Length: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +74,21 @@ class Pipeline:
         cap = None if exchange.call.ceiling is None else self.leases.output_cap(exchange.call, endpoint)
         exchange.output_cap = cap
         body = self.dialects.shape(exchange.call, endpoint, cap)
-        price = endpoint.price
+        price, client = endpoint.price, exchange.call.client
         self.journal.append(
             Started(
                 exchange.id, exchange.at_ms, exchange.caller.key.id, endpoint.model, endpoint.provider,
                 min(exchange.call.size // 4, endpoint.context or MAX_CONTEXT),
-                None if price is None else (price.input, price.output),
+                None if price is None else (price.input, price.output), "" if client is None else client.record,
             )
         )  # fmt: skip
         head = endpoint.stream_head if endpoint.stream_head and exchange.call.is_stream else endpoint.head
         if exchange.call.service:
             head = self.readdress(endpoint, exchange.call.service, exchange.call.content_type)
-        if exchange.call.hops:
-            head = head.replace(_HOP, b"%b%b, " % (_HOP, exchange.call.hops))
         if endpoint.aws is not None:
             head = self.sign(endpoint, head, body, self.wall_ms())
+        if client is not None:
+            head = introduced(head, client, exchange.call, endpoint)
         return b"%b%d\r\n\r\n" % (head, len(body)), body
 
     def progress(self, exchange: Exchange) -> None:
@@ -104,7 +106,7 @@ class Pipeline:
         """Steps 10-11, called by Exchange.close and nobody else."""
         attempts = exchange.attempts
         endpoint = attempts[-1].endpoint if attempts else exchange.decision.order[0]
-        caller, translator = exchange.caller, exchange.translator
+        caller, translator, client = exchange.caller, exchange.translator, exchange.call.client
         cost = 0 if usage is NOTHING else translator.cost if translator is not None else None
         if cost is None:
             cost = cost_of(usage, endpoint, exchange.at_ms)
@@ -120,7 +122,7 @@ class Pipeline:
                 endpoint.model, endpoint.provider, outcome, usage.prompt_tokens, usage.completion_tokens,
                 usage.is_estimated, cost, len(attempts), int((self.clock() - exchange.started) * 1e6), exchange.first_us,
                 " ".join([attempt.endpoint.provider for attempt in attempts if attempt.is_down]), *kinds(usage),
-                finish, native_finish, has_tools(exchange.call),
+                finish, native_finish, has_tools(exchange.call), "" if client is None else client.record,
             )
         )  # fmt: skip
 
@@ -137,6 +139,19 @@ def has_tools(call: Call) -> bool:
     """Whether it offers tools, and the model may choose to call one."""
     fields = call.fields
     return "tools" in fields and fields["tools"] not in _NO_TOOLS and fields.get("tool_choice") not in _NO_CHOICE
+
+
+def introduced(head: bytes, client: ClientHeaders, call: Call, endpoint: Endpoint) -> bytes:
+    """`head`, up to and including `Content-Length: `, with what this endpoint may know of the caller's client.
+
+    Behind the signature, which is not over these lines. What of them should have travelled and may not is told.
+    """
+    if client.hops:
+        head = head.replace(_HOP, b"%b%b, " % (_HOP, client.hops))
+    lines, unsent = client.told(endpoint.client_headers, call.dialect, endpoint.dialect)
+    if unsent:
+        call.dropped += unsent
+    return b"%b%b%b" % (head.removesuffix(_LENGTH), lines, _LENGTH) if lines else head
 
 
 def cost_of(usage: Usage, endpoint: Endpoint, at_ms: int) -> int | None:

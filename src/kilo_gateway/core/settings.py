@@ -96,6 +96,8 @@ class UpstreamSettings:
     api_version: str = ""  # of Azure
     project: str = ""  # of Google's
     tokens: TokenSettings | None = None
+    client_headers: tuple[str, ...] | None = None  # what it is told of callers' clients; None: nobody said, so nothing
+    own_headers: tuple[tuple[str, str], ...] = ()  # what it is told of them instead of their own words
 
     @property
     def base_url(self) -> str:
@@ -136,6 +138,7 @@ class Settings:
     fingerprint: str
     notes: tuple[str, ...] = field(default=())  # what was found, and what was skipped, in sentences
     media: MediaSettings = field(default_factory=MediaSettings)
+    betas: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by header, the names that may travel
 
 
 class ConfigurationError(Exception):

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 from msgspec import Raw, Struct
 
+from kilo_gateway.core.client import ClientHeaders
 from kilo_gateway.core.money import Nanos, Pico
 from kilo_gateway.core.price import Price
 
@@ -87,6 +88,7 @@ class Endpoint(Struct, frozen=True):
     services: dict[str, str] | None = None  # besides chat or instead of it, and paths that are unusual; None: nobody said
     efforts: tuple[str, ...] = ()  # by which its model is made to think, where it takes no tokens; empty: nobody said
     platform: Platform = ""
+    client_headers: tuple[str, ...] = ()  # what it is told of a caller's client, in the words of core/client.py
 
 
 class Model(Struct, frozen=True):
@@ -130,7 +132,7 @@ class Call(Struct):
     is_stream: bool
     size: int  # bytes
     fields: dict[str, Raw]
-    hops: bytes = b""  # gateways it came through
+    client: ClientHeaders | None = None  # None: its head said nothing of its client
     at_ms: int = 0  # when it came, Unix milliseconds
     id: str = ""  # of the generation it leads to
     ceiling: Nanos | None = None  # what it may cost at most
@@ -186,6 +188,7 @@ class Started(Struct, frozen=True, array_like=True, tag="s"):
     provider: str
     prompt_tokens: int  # estimated
     price: tuple[Pico, Pico] | None
+    client: str = ""  # as in Ended
 
 
 class Progressed(Struct, frozen=True, array_like=True, tag="p"):
@@ -227,6 +230,7 @@ class Ended(Struct, frozen=True, array_like=True, tag="e"):
     finish: str = ""  # stop length tool_calls content_filter error; empty: not known
     native_finish: str = ""  # the upstream's own word
     has_tools: bool = False  # whether the model was free to call some
+    client: str = ""  # what it said of itself, a JSON object; nothing where it said nothing
 
 
 JournalLine = Started | Progressed | Ended

@@ -12,6 +12,7 @@ from kilo_gateway.core.pipeline import Pipeline
 from kilo_gateway.core.ports import CallerDialect
 from kilo_gateway.core.types import Origin
 from kilo_gateway.http import answers, paths
+from kilo_gateway.http.clients import Clients
 from kilo_gateway.http.deadlines import Deadlines
 from kilo_gateway.http.heads import Layouts
 from kilo_gateway.http.media import Fetcher
@@ -49,6 +50,7 @@ class Gateway:
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     times: Times = field(default_factory=Times)
     layouts: Layouts = field(default_factory=Layouts)
+    clients: Clients = field(default_factory=Clients)
     unpackers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, "unpack"))
     fetcher: Fetcher | None = None  # of what upstreams cannot take as a URL; None: nothing is fetched
     is_draining: bool = False

@@ -12,9 +12,11 @@ from msgspec import Struct
 from kilo_gateway.catalog.snapshot import names_nobody
 from kilo_gateway.core import money
 from kilo_gateway.core.brand import HOP_HEADER
+from kilo_gateway.core.client import ClientHeaders
 from kilo_gateway.core.errors import BadRequest
 from kilo_gateway.core.money import Nanos
 from kilo_gateway.core.ports import CallerDialect
+from kilo_gateway.http.clients import BETAS, Spelled, spelled
 
 HOP = HOP_HEADER.encode()
 AGAIN = b" "  # behind the name of a header that came again: no name that arrives has one
@@ -23,6 +25,7 @@ MAX_COST = b"x-kilo-max-cost-usd"
 FORWARDED = b"x-forwarded-for"
 JOINED = frozenset({FORWARDED, HOP})  # may come in several lines, which count as one
 JOINED_LENGTHS = frozenset(map(len, JOINED))
+LISTS = frozenset(BETAS)  # as well, where each is spelled alike
 _CREDENTIALS = (b"authorization", b"x-api-key")
 _NOTABLE = frozenset(
     {b"expect", b"upgrade", b"content-encoding", b"x-request-id", b"origin", MAX_COST, FORWARDED, HOP,
@@ -46,6 +49,7 @@ class Layout(Struct):
     length: bytes
     has_host: bool
     notable: dict[bytes, bytes]
+    client: Spelled  # what says something of the client
 
 
 class Doubtful(BadRequest):
@@ -64,6 +68,7 @@ class KnownHead(Struct, frozen=True):
     target: bytes
     dialect: CallerDialect
     credential: bytes
+    client: ClientHeaders | None
 
     def body_at(self, data: bytes) -> tuple[int, int]:
         """Where the body begins in `data` that starts with `before`, and the length it is to have; -1 for another head."""
@@ -103,12 +108,14 @@ def end_of(before: bytes, data: bytes) -> int:
     return data.find(b"\r\n\r\n") + 4 if b"\r\n\r\n" in data else len(data)
 
 
-def known_head(head: bytes, target: bytes, dialect: CallerDialect, credential: bytes) -> KnownHead | None:
+def known_head(
+    head: bytes, target: bytes, dialect: CallerDialect, credential: bytes, client: ClientHeaders | None
+) -> KnownHead | None:
     """Of a head that the parser has taken; None where there is no plain length to tell apart."""
     found = _LENGTH(head)
     if found is None or len(head) > _MAX_KNOWN_BYTES:
         return None
-    return KnownHead(head[: found.start(1)], head[found.end(1) :], target, dialect, credential)
+    return KnownHead(head[: found.start(1)], head[found.end(1) :], target, dialect, credential, client)
 
 
 def check_coding(coding: bytes, version: str) -> None:
@@ -136,12 +143,12 @@ def sane_id(value: bytes) -> bool:
 
 
 def _layout(names: tuple[bytes, ...]) -> Layout:
-    spelled: dict[bytes, bytes] = {}
+    found: dict[bytes, bytes] = {}
     for name in names:
         plain = name.lower().removesuffix(AGAIN)
-        if spelled.setdefault(plain, name) is not name and (plain in SINGLE or plain in JOINED):
-            spelled[AGAIN] = name
-    credential, other, *_ = *(spelled[name] for name in _CREDENTIALS if name in spelled), b"", b""
-    length = spelled.get(b"content-length", b"")
-    notable = {name: spelled[name] for name in _NOTABLE if name in spelled}
-    return Layout(credential, other, length, b"host" in spelled, notable)
+        if found.setdefault(plain, name) is not name and (plain in SINGLE or plain in JOINED):
+            found[AGAIN] = name
+    credential, other, *_ = *(found[name] for name in _CREDENTIALS if name in found), b"", b""
+    length = found.get(b"content-length", b"")
+    notable = {name: found[name] for name in _NOTABLE if name in found}
+    return Layout(credential, other, length, b"host" in found, notable, spelled(found))

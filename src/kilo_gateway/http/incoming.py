@@ -5,6 +5,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from kilo_gateway.core.client import ClientHeaders
 from kilo_gateway.core.errors import HeadersTooLarge, Refusal, TooLarge, UriTooLong
 from kilo_gateway.core.exchange import Caller
 from kilo_gateway.core.money import Nanos
@@ -26,6 +27,7 @@ class Request(Struct):
     target: bytes = b""
     method: bytes = b""
     dialect: CallerDialect | None = None
+    client: ClientHeaders | None = None  # None: its head says nothing of it
     caller: Caller | None = None
     refusal: Refusal | None = None
     parts: list[bytes] = []
@@ -35,7 +37,6 @@ class Request(Struct):
     head_lines: bytes = b""  # for the answer
     encoding: bytes = b""
     forwarded: bytes = b""  # whom it came from, as proxies say
-    hops: bytes = b""
     ceiling: Nanos | None = None  # what it may cost at most
     expects: bool = False
     keeps_alive: bool = True

@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
+from kilo_gateway.core.client import ClientHeaders
 from kilo_gateway.core.errors import LoopDetected
 from kilo_gateway.http import heads, unpack
 from kilo_gateway.http.gateway import Gateway
@@ -24,6 +27,7 @@ def note(request: Request, layout: Layout, headers: Mapping[bytes, bytes], gatew
     request.encoding = unpack.known(value.get(b"content-encoding", b""))
     if (hops := value.get(heads.HOP, b"")) and gateway.hop in (hop.strip() for hop in hops.split(b",")):
         raise LoopDetected("This request has been here before: an upstream leads back to this gateway.")
-    request.hops = hops[:1024]
+    if hops:
+        request.client = replace(request.client or ClientHeaders(), hops=hops[:1024])
     if heads.MAX_COST in value:
         request.ceiling = heads.ceiling(value[heads.MAX_COST])

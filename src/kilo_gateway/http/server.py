@@ -130,7 +130,7 @@ class ClientConnection(asyncio.Protocol):
         at, length = known.body_at(data)
         if at < 0 or length > MAX_BODY_BYTES:
             return None
-        self._request = request = Request(b"", known.target, b"POST", known.dialect)
+        self._request = request = Request(b"", known.target, b"POST", known.dialect, known.client)
         try:
             request.caller = self._gateway.pipeline.enter(known.credential)
         except Refusal as error:
@@ -206,7 +206,7 @@ class ClientConnection(asyncio.Protocol):
         if request.dialect is None or request.caller is None or not request.keeps_alive:
             return
         credential = heads.credential_of(self._headers, layouts[tuple(self._headers)])
-        known = heads.known_head(head, request.target, request.dialect, credential)
+        known = heads.known_head(head, request.target, request.dialect, credential, request.client)
         self._known = None if known is None else layouts.shared(known)
 
     def _complete(self, request: Request) -> None:
@@ -232,6 +232,8 @@ class ClientConnection(asyncio.Protocol):
             headers[name] = value
         elif plain in heads.SINGLE:
             headers[name + heads.AGAIN] = value
+        elif plain in heads.LISTS:
+            headers[name] += b"," + value
 
     def on_headers_complete(self) -> None:
         request = self._request
@@ -294,6 +296,8 @@ class ClientConnection(asyncio.Protocol):
     def _look_into(self, request: Request, layout: heads.Layout, version: str) -> None:
         if version not in ("1.0", "1.1"):
             raise BadRequest(f"HTTP/{version} is not spoken here; use HTTP/1.1.")
+        if layout.client:
+            request.client = self._gateway.clients.of(layout.client, self._headers)
         if layout.notable:
             seldom.note(request, layout, self._headers, self._gateway)
         else:
@@ -351,8 +355,8 @@ class ClientConnection(asyncio.Protocol):
         except Refusal as error:
             self._refuse(error)
             return
-        if request.hops:
-            exchange.call.hops = request.hops
+        if request.client is not None:
+            exchange.call.client = request.client
         way = Forward if gateway.fetcher is None else way_of(gateway.fetcher, gateway.pipeline.dialects, exchange)
         self._active = forward = way(exchange, dialect, gateway.pipeline, gateway.pool, self, gateway.local_trouble)
         forward.send_to_next()

@@ -45,6 +45,7 @@ class UsageRow(Struct, frozen=True):
     finish: str = ""
     native_finish: str = ""
     has_tools: bool = False
+    client: str = ""
     repriced_ms: int | None = None
 
     def usage(self) -> Usage:

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from kilo_gateway.catalog.catalogue import Catalogue, Entry, Place
 from kilo_gateway.catalog.facts import Reasoning
 from kilo_gateway.core.brand import HOP_HEADER, VERSION
+from kilo_gateway.core.client import lines_of
 from kilo_gateway.core.settings import Settings, UpstreamSettings
 from kilo_gateway.core.types import Aws, Endpoint, Key, Model, Origin, Patience, SnapshotData
 from kilo_gateway.upstreams.demo import LOCAL_PROVIDER
@@ -68,10 +69,13 @@ def endpoint_of(upstream: UpstreamSettings, id: str, place: Place, hop: str, tok
     secret = upstream.api_key.reveal() if upstream.tokens is None else token
     is_aws = upstream.region and upstream.platform == "" and ":" in secret
     aws = _aws(upstream.region, secret) if is_aws else None
+    own = dict(upstream.own_headers)
     lines = door.credential_lines("" if aws is not None else secret)
+    lines += "".join(lines_of(word, text) for word, text in own.items())
     endpoint = _endpoint(
         upstream.name, upstream.origin, upstream.dialect, path, id, place, lines, hop, upstream.patience,
         is_cost_reported=is_cost_reported, cap_field=upstream.cap_field, services=_services(place, upstream),
+        client_headers=tuple(word for word in upstream.client_headers or () if word not in own),
     )  # fmt: skip
     stream_head = _head(upstream.origin, stream_path, lines, hop) if stream_path else b""
     services = services_of(upstream, endpoint.services)
@@ -111,7 +115,7 @@ def _local_endpoint(settings: Settings, entry: Entry, place: Place, key: str) ->
 def _endpoint(
     provider: str, origin: Origin, dialect: str, path: str, id: str, place: Place, lines: str, hop: str,
     patience: Patience, *, is_cost_reported: bool = False, is_demo: bool = False, is_local: bool = False,
-    cap_field: str = CAP_FIELDS[0], services: dict[str, str] | None = None,
+    cap_field: str = CAP_FIELDS[0], services: dict[str, str] | None = None, client_headers: tuple[str, ...] = (),
 ) -> Endpoint:  # fmt: skip
     head = _head(origin, path, lines, hop)
     label = provider + (" (demo model)" if is_demo else "")
@@ -120,8 +124,8 @@ def _endpoint(
         f"x-kilo-provider: {_plain(provider)}\r\nx-kilo-model: {_plain(id)}\r\n".encode(),
         msgspec.json.encode(label), msgspec.json.encode(id), place.facts.price, patience, place.facts.context,
         is_cost_reported, is_demo, is_local, place.is_open, LOCAL_CURE if is_demo else "", place.facts.max_output, cap_field,
-        parameters=place.facts.parameters, services=services,
-        efforts=_efforts(place.facts.reasoning),
+        parameters=place.facts.parameters, services=services, efforts=_efforts(place.facts.reasoning),
+        client_headers=client_headers,
     )  # fmt: skip
 
 

@@ -23,6 +23,12 @@ class Provider(Struct, frozen=True, forbid_unknown_fields=True):
     models_query: str = ""
     services: dict[str, str] = {}
     categories: bool = False
+    client_headers: tuple[str, ...] = ()
+    own_headers: dict[str, str] = {}
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.base_url).hostname or ""
 
 
 def providers() -> dict[str, Provider]:
@@ -34,7 +40,7 @@ def providers() -> dict[str, Provider]:
 def models_queries() -> dict[str, str]:
     """By name and host of the providers whose whole list has to be asked for."""
     asked = {name: provider for name, provider in providers().items() if provider.models_query}
-    hosts = {urlsplit(provider.base_url).hostname or "": provider.models_query for provider in asked.values()}
+    hosts = {provider.host: provider.models_query for provider in asked.values()}
     return {name: provider.models_query for name, provider in asked.items()} | hosts
 
 
@@ -50,4 +56,4 @@ def categorised_lists() -> frozenset[str]:
 
 def _names_and_hosts(is_meant: Callable[[Provider], bool]) -> frozenset[str]:
     found = {name: provider for name, provider in providers().items() if is_meant(provider)}
-    return frozenset(found) | {urlsplit(provider.base_url).hostname or "" for provider in found.values()}
+    return frozenset(found) | {provider.host for provider in found.values()}

@@ -4,6 +4,7 @@ from kilo_gateway.core.types import Endpoint
 from kilo_gateway.upstreams.sigv4 import Credentials, signed
 
 _SERVICE = "bedrock"
+_LENGTH = b"Content-Length: "
 
 
 def sign(endpoint: Endpoint, head: bytes, body: bytes, at_ms: int) -> bytes:
@@ -22,4 +23,4 @@ def sign(endpoint: Endpoint, head: bytes, body: bytes, at_ms: int) -> bytes:
         at_s=at_ms / 1000,
     )  # fmt: skip
     added = "".join(f"{name}: {value}\r\n" for name, value in made.items()).encode()
-    return head.replace(b"Content-Length: ", added + b"Content-Length: ")
+    return head.removesuffix(_LENGTH) + added + _LENGTH

@@ -136,6 +136,7 @@ class Call(Struct):
     ceiling: Nanos | None = None  # what it may cost at most
     extent: Extent | None = None  # known where there is a ceiling
     crossing: object = None  # the request as read for another dialect, once it had to be
+    payload: object = None  # what a service has read of it
     dropped: tuple[str, ...] = ()  # of its fields, what the endpoint that is tried cannot be told
     changed: tuple[str, ...] = ()  # and what it is told otherwise
     service: str = ""  # where no chat is asked for: what is, such as "embeddings"

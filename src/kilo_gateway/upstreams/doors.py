@@ -43,10 +43,13 @@ DOORS = {
         services={"count_tokens": "/messages/count_tokens"},
     ),
     "gemini": Door(
-        "/models/{model}:generateContent", "/models/{model}:streamGenerateContent?alt=sse", key_line="x-goog-api-key: "
+        "/models/{model}:generateContent", "/models/{model}:streamGenerateContent?alt=sse", key_line="x-goog-api-key: ",
+        services={"embeddings": "/models/{model}:batchEmbedContents"},
     ),
-    "cohere": Door("/chat"),
-    "bedrock-converse": Door("/model/{model}/converse", "/model/{model}/converse-stream"),
+    "cohere": Door("/chat", services={"embeddings": "/embed"}),
+    "bedrock-converse": Door(
+        "/model/{model}/converse", "/model/{model}/converse-stream", services={"embeddings": "/model/{model}/invoke"}
+    ),
 }
 
 

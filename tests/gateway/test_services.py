@@ -1,10 +1,12 @@
-"""What is asked of models besides chat, through the gateway: embeddings that an upstream makes one at a time."""
+"""What is asked of models besides chat, through the gateway: embeddings made one at a time, and transcriptions."""
 
 import json
 
 from tests.bench import Bench, Run
 from tests.caller import Answer, request
-from tests.chaos import Peer, json_answer
+from tests.chaos import Peer, chunk, json_answer, says, stream_answer
+
+from kilo_gateway.dialects.transcription.form import Part, parts_of, written
 
 TEXTS = ["a", "b", "c"]
 
@@ -100,5 +102,92 @@ def test_a_caller_who_leaves_in_the_middle_pays_for_what_was_made(run: Run) -> N
         caller.hang_up()
         (booked,) = await bench.settled()
         assert booked.outcome == "client_gone" and booked.prompt_tokens >= 10 and booked.is_estimated
+
+    run(test)
+
+
+def hearing(audio: bytes = b"sound", model: str = "mock/model", lines: bytes = b"", **fields: str) -> bytes:
+    body, content_type = written([("model", model), *fields.items()], Part("file", memoryview(audio), "a.mp3"), "b")
+    return request(body, b"Content-Type: %b\r\n%b" % (content_type, lines), path=b"/v1/audio/transcriptions")
+
+
+HEARD = b'{"text":"hi","usage":{"type":"tokens","input_tokens":30,"output_tokens":2,"total_tokens":32}}'
+DELTA = b'data: {"type":"transcript.text.delta","delta":"hi"}\n\n'
+DONE = b'data: {"type":"transcript.text.done","text":"hi","usage":{"input_tokens":30,"output_tokens":2}}\n\n'
+
+
+def test_a_recording_travels_as_a_form_and_what_it_cost_is_booked(run: Run) -> None:
+    async def test(bench: Bench) -> None:
+        bench.first.scripts = [says(json_answer(b"{}", b"500 Internal Server Error"))]
+        bench.second.scripts = [says(json_answer(HEARD))]
+        audio = bytes(range(256)) * 4096 * 20
+        answer = await embedded(bench, hearing(audio))
+        assert (answer.status, answer.json()["text"], answer.headers["x-kilo-cost-usd"]) == (200, "hi", "0.000034")
+        for chaos in (bench.first, bench.second):
+            (received,) = chaos.received
+            model, file = parts_of(received.body)
+            assert (model.text(), bytes(file.data) == audio, file.filename) == ("upstreams-own-name", True, "a.mp3")
+            assert received.head.startswith(b"POST /v1/audio/transcriptions HTTP/1.1\r\n") and received.head.count(b"Content-Type:") == 1
+        (booked,) = await bench.settled()
+        assert (booked.prompt_tokens, booked.completion_tokens, booked.cost, booked.provider) == (30, 2, 34_000, "two")
+        assert [line.prompt_tokens for line in bench.started()] == [len(audio) // 800] * 2, "not a token for each four bytes"
+
+    run(test)
+
+
+def test_subtitles_keep_their_kind(run: Run) -> None:
+    async def test(bench: Bench) -> None:
+        bench.first.scripts = [says(b"HTTP/1.1 200 OK\r\nContent-Type: text/vtt; charset=utf-8\r\nContent-Length: 7\r\n\r\nWEBVTT\n")]
+        answer = await embedded(bench, hearing(response_format="vtt"))
+        assert (answer.body, answer.headers["content-type"]) == (b"WEBVTT\n", "text/vtt; charset=utf-8")
+
+    run(test)
+
+
+def test_a_transcript_streams_whether_the_upstream_streams_or_not(run: Run) -> None:
+    async def test(bench: Bench) -> None:
+        bench.first.scripts = [says(stream_answer(DELTA, DONE)), says(json_answer(HEARD))]
+        for _ in range(2):
+            answer = await embedded(bench, hearing(stream="true", lines=b"Connection: close\r\n"))
+            assert answer.headers["content-type"].startswith("text/event-stream")
+            assert answer.body.startswith(DELTA) and b'"cost":0.000034' in answer.body and answer.body.endswith(b"}\n\n")
+            bench.gateway.pool.close()
+        assert [line.cost for line in await bench.settled(2)] == [34_000, 34_000]
+
+    run(test)
+
+
+def test_a_transcript_that_is_cut_ends_with_one_error(run: Run) -> None:
+    async def test(bench: Bench) -> None:
+        cut = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(DELTA)
+        bench.first.scripts = [says(cut, then="close")]
+        answer = await embedded(bench, hearing(stream="true"))
+        *_, last = answer.body.strip().split(b"\n\n")
+        told = json.loads(last.removeprefix(b"data: "))
+        assert answer.is_whole and answer.body.startswith(DELTA) and (told["type"], told["error"]["code"]) == ("error", "upstream_truncated")
+        (booked,) = await bench.settled()
+        assert booked.outcome == "broken_off" and booked.is_estimated
+
+    run(test)
+
+
+def test_a_limit_on_cost_counts_the_longest_that_a_recording_can_be(run: Run) -> None:
+    async def test(bench: Bench) -> None:
+        bench.first.scripts = [says(json_answer(HEARD))]
+        audio = b"\xff" * 750_000  # at most 1,000 seconds: 40,000 tokens, and 21,000 of text
+        assert (await embedded(bench, hearing(audio, max_cost_usd="0.08"))).status == 402
+        assert (await embedded(bench, hearing(audio, max_cost_usd="0.1"))).status == 200
+
+    run(test)
+
+
+def test_without_a_key_what_is_open_may_be_asked(run: Run) -> None:
+    async def test(bench: Bench) -> None:
+        bench.first.scripts = [says(json_answer(HEARD))]
+        for model, status in (("mock/open", 200), ("mock/model", 401)):
+            data = hearing(model=model)
+            begin = data.index(b"Authorization")
+            answer = await embedded(bench, data[:begin] + data[data.index(b"\r\n", begin) + 2 :])
+            assert answer.status == status
 
     run(test)

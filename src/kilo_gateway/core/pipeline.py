@@ -77,7 +77,7 @@ class Pipeline:
             Started(
                 exchange.id, exchange.at_ms, exchange.caller.key.id, endpoint.model, endpoint.provider,
                 min(exchange.call.size // 4, endpoint.context or MAX_CONTEXT),
-                None if price is None else (price.input, price.output),
+                None if price is None else price.plain,
             )
         )  # fmt: skip
         head = endpoint.stream_head if endpoint.stream_head and exchange.call.is_stream else endpoint.head
@@ -120,7 +120,7 @@ class Pipeline:
                 endpoint.model, endpoint.provider, outcome, usage.prompt_tokens, usage.completion_tokens,
                 usage.is_estimated, cost, len(attempts), int((self.clock() - exchange.started) * 1e6), exchange.first_us,
                 " ".join([attempt.endpoint.provider for attempt in attempts if attempt.is_down]), *kinds(usage),
-                finish, native_finish, has_tools(exchange.call),
+                finish, native_finish, has_tools(exchange.call), usage.audio_ms,
             )
         )  # fmt: skip
 

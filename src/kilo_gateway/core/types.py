@@ -120,6 +120,7 @@ class Extent(NamedTuple):
     choices: int
     cap: int | None
     unbounded: str = ""
+    audio_ms: int = 0  # to be transcribed
 
 
 class Call(Struct):
@@ -228,6 +229,7 @@ class Ended(Struct, frozen=True, array_like=True, tag="e"):
     finish: str = ""  # stop length tool_calls content_filter error; empty: not known
     native_finish: str = ""  # the upstream's own word
     has_tools: bool = False  # whether the model was free to call some
+    audio_ms: int = 0  # of audio that was heard
 
 
 JournalLine = Started | Progressed | Ended

@@ -38,6 +38,7 @@ from kilo_gateway.dialects.responses import shaping as responses_shaping
 from kilo_gateway.dialects.responses import writing as responses_writing
 from kilo_gateway.dialects.services import Service
 from kilo_gateway.dialects.sides import CallerSide, UpstreamSide
+from kilo_gateway.dialects.transcription.service import Transcription
 
 CHAT, MESSAGES, RESPONSES = openai_chat.NAME, "anthropic-messages", "openai-responses"
 COMPLETIONS = completions_asking.NAME
@@ -97,6 +98,7 @@ _EMBEDDINGS: dict[str, Side] = {
 }  # fmt: skip
 _SERVICES: tuple[Service, ...] = (
     Embeddings(_EMBEDDINGS), Completing(FIM, check_fim), Completing(EDIT, check_edit), Counting(),
+    Transcription(),
 )  # fmt: skip
 SERVICES = {each.name: each for each in _SERVICES}
 

@@ -45,12 +45,13 @@ class UsageRow(Struct, frozen=True):
     finish: str = ""
     native_finish: str = ""
     has_tools: bool = False
+    audio_ms: int = 0
     repriced_ms: int | None = None
 
     def usage(self) -> Usage:
         """What a price is applied to."""
         kinds = [getattr(self, name) for name in KINDS]
-        return Usage(self.prompt_tokens, self.completion_tokens, self.is_estimated, None, *kinds)
+        return Usage(self.prompt_tokens, self.completion_tokens, self.is_estimated, None, *kinds, audio_ms=self.audio_ms)
 
 
     def ended(self) -> Ended:

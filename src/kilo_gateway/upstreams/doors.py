@@ -35,9 +35,12 @@ class Door(Struct, frozen=True):
 DOORS = {
     "openai-chat": Door(
         "/chat/completions",
-        services={"embeddings": "/embeddings", "fim": "/fim/completions", "edit": "/edit/completions"},
+        services={
+            "embeddings": "/embeddings", "fim": "/fim/completions", "edit": "/edit/completions",
+            "transcription": "/audio/transcriptions",
+        },
     ),
-    "openai-responses": Door("/responses", services={"embeddings": "/embeddings"}),
+    "openai-responses": Door("/responses", services={"embeddings": "/embeddings", "transcription": "/audio/transcriptions"}),
     "anthropic-messages": Door(
         "/messages", key_line="x-api-key: ", lines="anthropic-version: 2023-06-01\r\n",
         services={"count_tokens": "/messages/count_tokens"},

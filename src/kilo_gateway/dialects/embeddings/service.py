@@ -32,6 +32,7 @@ class Embeddings:
     """`sides`: of each dialect of upstreams, how it is asked."""
 
     name = NAME
+    makes_streams = False
     error_body, error_events = staticmethod(openai_chat.error_body), staticmethod(openai_chat.error_events)
 
     def __init__(self, sides: Mapping[str, Side]) -> None:

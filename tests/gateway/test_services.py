@@ -4,7 +4,7 @@ import json
 
 from tests.bench import Bench, Run
 from tests.caller import Answer, request
-from tests.chaos import Peer, chunk, json_answer, says, stream_answer
+from tests.chaos import Peer, chunk, json_answer, says, silent, stream_answer
 
 from kilo_gateway.dialects.transcription.form import Part, parts_of, written
 
@@ -189,5 +189,17 @@ def test_without_a_key_what_is_open_may_be_asked(run: Run) -> None:
             begin = data.index(b"Authorization")
             answer = await embedded(bench, data[:begin] + data[data.index(b"\r\n", begin) + 2 :])
             assert answer.status == status
+
+    run(test)
+
+
+def test_a_caller_who_leaves_before_the_transcript_pays_for_the_length_of_his_recording(run: Run) -> None:
+    async def test(bench: Bench) -> None:
+        bench.first.scripts = [silent]
+        caller = await bench.send(hearing(b"x" * 80_000))
+        await bench.asked(bench.first)
+        caller.hang_up()
+        (booked,) = await bench.settled()
+        assert (booked.prompt_tokens, booked.audio_ms, booked.is_estimated, booked.cost) == (100, 10_000, True, 100_000)
 
     run(test)

@@ -92,6 +92,8 @@ class Exchange(Struct):
         if self.state is HELD:
             return self.spent
         translator = self.translator
+        if translator is None and self.call.estimated is not None:
+            return self.call.estimated
         if translator is None:
             tokens = self.call.estimated_prompt_tokens(self.attempts[-1].endpoint)
             return Usage(max(tokens, self.spent.prompt_tokens), 0, is_estimated=True)

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from msgspec import Raw, Struct
 
 from kilo_gateway.core.money import Nanos, Pico
-from kilo_gateway.core.price import Price
+from kilo_gateway.core.price import Price, Usage
 
 Role = Literal["owner", "member", "anonymous"]
 Platform = Literal["", "azure", "vertex"]  # clouds that speak others' dialects with ways of their own
@@ -143,6 +143,7 @@ class Call(Struct):
     service: str = ""  # where no chat is asked for: what is, such as "embeddings"
     content_type: bytes = b""  # of a service's request, where it is not JSON
     estimate: Callable[["Call", Endpoint], int] | None = None  # tokens of the prompt
+    estimated: Usage | None = None  # by its service, where more is used than its fields tell
 
     def estimated_prompt_tokens(self, endpoint: Endpoint) -> int:
         """Where nobody tells."""

@@ -103,7 +103,7 @@ def test_audio_that_is_empty_or_too_much_is_refused() -> None:
 
 def test_its_size_is_that_of_what_is_heard_and_not_of_its_bytes() -> None:
     call = formed(wav(100))
-    assert call.estimated_prompt_tokens(ENDPOINT) == call.size // 4 == 1_000
+    assert call.estimated == Usage(1_000, is_estimated=True, audio_ms=100_000) and call.size // 4 == 1_000
     assert TRANSCRIPTION.extent(call).audio_ms == 100_000
     assert TRANSCRIPTION.extent(formed()).audio_ms == 22_000, "at the least rate there is"
     assert formed(wav(3, 0)).size == formed(wav(3, 0xFFFFFFFF)).size == formed(wav(3)).size, "whatever its head says"

@@ -7,13 +7,13 @@ from msgspec import Raw
 
 from kilo_gateway.core.errors import BadAnswer, BadRequest, GatewayError
 from kilo_gateway.core.ports import Translator
-from kilo_gateway.core.price import AUDIO_TOKENS_PER_S
 from kilo_gateway.core.types import Call, Endpoint, Extent
 from kilo_gateway.dialects import openai_chat
 from kilo_gateway.dialects.services import lacks
 from kilo_gateway.dialects.transcription import form
 from kilo_gateway.dialects.transcription.answers import Body, Stream, Unstreamed
 from kilo_gateway.dialects.transcription.recording import Recording, file_in, form_fields, recorded
+from kilo_gateway.dialects.transcription.usage import estimated
 
 NAME = "transcription"
 _DIALECTS = (openai_chat.NAME, "openai-responses")
@@ -37,7 +37,8 @@ class Transcription:
         call.service = NAME
         recording = _recording(call)
         texts = sum(len(value) for _, value in recording.fields)
-        call.size = int(recording.estimated_s() * AUDIO_TOKENS_PER_S) * _BYTES_PER_TOKEN + texts
+        call.estimated = estimated(recording.estimated_s(), 0)
+        call.size = call.estimated.prompt_tokens * _BYTES_PER_TOKEN + texts
         return call
 
     def extent(self, call: Call) -> Extent:
@@ -48,6 +49,9 @@ class Transcription:
         if endpoint.dialect not in _DIALECTS or endpoint.is_local:
             return f"{endpoint.provider} has no audio/transcriptions; a model that hears takes audio at chat/completions"
         return lacks(NAME, endpoint)
+
+    def at_once(self, call: Call, endpoint: Endpoint) -> bytes:
+        return b""
 
     def shape(self, call: Call, endpoint: Endpoint) -> bytes:
         recording = _recording(call)

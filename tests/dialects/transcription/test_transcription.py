@@ -69,6 +69,11 @@ def test_json_becomes_a_form() -> None:
     assert (bytes(file.data), file.filename, file.content_type) == (MP3, "audio.mp3", "audio/mpeg") and call.dropped == ("provider",)
 
 
+def test_a_data_url_is_taken_for_base64() -> None:
+    _, file = sent(asked(input_audio={"data": "data:audio/wav;base64,UklGRg==", "format": "wav"}))
+    assert (bytes(file.data), file.filename) == (b"RIFF", "audio.wav")
+
+
 def test_a_stream_is_asked_for_as_one() -> None:
     assert ("stream", "true") in sent(formed(stream="true"))[0] and ("stream", "true") in sent(asked(stream=True))[0]
     assert not formed(stream="false").is_stream
@@ -81,7 +86,8 @@ def test_a_limit_on_cost_is_read_from_both() -> None:
 
 @pytest.mark.parametrize(
     "wrong", [{"input_audio": None}, {"input_audio": "x"}, {"input_audio": {"data": "%%%", "format": "wav"}}, {"input_audio": {"data": "é"}}, {"input_audio": {"url": "http://x/a.wav"}},
-              {"input_audio": {"data": "", "format": "wav"}}, {"input_audio": {"data": "AAAA", "format": "../x"}}, {"model": 7}],
+              {"input_audio": {"data": "", "format": "wav"}}, {"input_audio": {"data": "AAAA", "format": "../x"}}, {"model": 7}, {"input_audio": {"data": "AAA"}}, {"input_audio": {"data": "AAAA AAAA"}},
+              {"input_audio": {"data": "data:audio/wav;base64,%%"}}, {"x": [1] * 200}, {"x": "y" * 300_000}],
 )  # fmt: skip
 def test_json_that_is_wrong_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(BadRequest):

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from kilo_gateway.core.errors import BadRequest, TooLarge
-from kilo_gateway.dialects.transcription.form import Part
+from kilo_gateway.dialects.transcription.form import MAX_PARTS, MAX_TEXT_BYTES, Part
 
 MAX_AUDIO_BYTES = 25 * 1024 * 1024  # https://platform.openai.com/docs/guides/speech-to-text
 BYTES_PER_S, LEAST_BYTES_PER_S = 8_000, 750  # 64 kbit/s is usual; speech cannot be told in much less than 6
@@ -56,10 +56,7 @@ def recorded(file: Part, fields: Iterable[tuple[str, str]]) -> Recording:
 
 def file_in(told: Raw | None) -> Part:
     """OpenRouter's `input_audio`. Raises BadRequest."""
-    try:
-        audio = msgspec.json.decode(told, type=_Audio) if told is not None else None
-    except msgspec.MsgspecError as error:
-        raise BadRequest("The field 'input_audio' must be an object with 'data' (base64) and 'format'.") from error
+    audio = _audio_in(told)
     if audio is None:
         raise BadRequest("The field 'input_audio' is missing: {\"data\", \"format\"}; or send a form with a 'file'.")
     if audio.data is None:
@@ -67,31 +64,59 @@ def file_in(told: Raw | None) -> Part:
     kind = audio.format or "wav"
     if not _FORMAT(kind):
         raise BadRequest("The field 'input_audio.format' must be a format such as \"wav\" or \"mp3\".")
-    prefix = _DATA_URL(audio.data)
-    try:
-        data = binascii.a2b_base64(audio.data[prefix.end() :] if prefix else audio.data, strict_mode=True)
-    except ValueError as error:  # binascii.Error is one; so is text that is not ASCII
-        raise BadRequest(f"The field 'input_audio.data' is not base64: {error}.") from error
-    return Part("file", memoryview(data), f"audio.{kind}", f"audio/{_TYPES.get(kind, kind)}")
+    return Part("file", memoryview(audio.data), f"audio.{kind}", f"audio/{_TYPES.get(kind, kind)}")
 
 
 def form_fields(fields: Mapping[str, Raw]) -> list[tuple[str, str]]:
-    """JSON members as a form has them: lists as fields that come again, objects as JSON."""
+    """JSON members as a form has them: lists as fields that come again, objects as JSON. Raises BadRequest."""
     found: list[tuple[str, str]] = []
     for name, raw in fields.items():
         if name in _OURS:
             continue
+        if len(bytes(raw)) > MAX_TEXT_BYTES:
+            raise BadRequest(f"The field {name!r} has more than {MAX_TEXT_BYTES} bytes.")
         value: Any = msgspec.json.decode(raw)  # whatever a caller sends
         if isinstance(value, list):
-            found += [(f"{name}[]", _text(each)) for each in value]
+            found += [(f"{name}[]", _text(each)) for each in value[: MAX_PARTS + 1]]
         elif value is not None:
             found.append((name, _text(value)))
+    if len(found) > MAX_PARTS:
+        raise BadRequest(f"The request has more than {MAX_PARTS} fields, each item of a list being one.")
     return found
 
 
 class _Audio(Struct):
-    data: str | None = None
+    data: bytes | None = None  # out of base64
     format: str | None = None
+
+
+class _DataUrl(Struct):
+    data: str
+    format: str | None = None
+
+
+_decode_audio = msgspec.json.Decoder(_Audio | None).decode
+_decode_data_url = msgspec.json.Decoder(_DataUrl).decode
+
+
+def _audio_in(told: Raw | None) -> _Audio | None:
+    try:
+        return None if told is None else _decode_audio(told)
+    except msgspec.MsgspecError as error:
+        return _of_data_url(told, error)
+
+
+def _of_data_url(told: Raw | None, error: msgspec.MsgspecError) -> _Audio:
+    """Some write one where base64 alone is meant."""
+    wrong = f"The field 'input_audio' must be an object with 'data' (base64) and 'format': {error}."
+    try:
+        audio = _decode_data_url(told or b"")
+        prefix = _DATA_URL(audio.data)
+        if prefix is not None:
+            return _Audio(binascii.a2b_base64(audio.data[prefix.end() :], strict_mode=True), audio.format)
+    except (msgspec.MsgspecError, ValueError):  # of binascii; so is text that is not ASCII
+        pass
+    raise BadRequest(wrong) from error
 
 
 def _text(value: object) -> str:

@@ -138,6 +138,7 @@ class Call(Struct):
     extent: Extent | None = None  # known where there is a ceiling
     crossing: object = None  # the request as read for another dialect, once it had to be
     payload: object = None  # what a service has read of it
+    answer_lines: bytes = b""  # the head of the answer to a service's request, as it came
     dropped: tuple[str, ...] = ()  # of its fields, what the endpoint that is tried cannot be told
     changed: tuple[str, ...] = ()  # and what it is told otherwise
     service: str = ""  # where no chat is asked for: what is, such as "embeddings"

@@ -162,6 +162,8 @@ class Forward:
         head.refuse_encoding()
         self._head = head
         if head.status == 200:
+            if exchange.call.service:
+                exchange.call.answer_lines = lines
             translator = self._pipeline.dialects.translator(exchange.call, self._endpoint, head.content_type)
             exchange.translator = translator
             self._feed = translator.feed

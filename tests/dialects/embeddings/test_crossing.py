@@ -74,6 +74,12 @@ def test_cohere_on_bedrock_answers_in_two_forms(embeddings: object) -> None:
     assert answered(opened(), ON_BEDROCK, {"embeddings": embeddings})["data"] == [{"object": "embedding", "index": 0, "embedding": [0.5]}]
 
 
+def test_what_cohere_billed_on_bedrock_stands_in_the_answers_head() -> None:
+    call = opened()
+    call.answer_lines = b"HTTP/1.1 200 OK\r\nx-amzn-bedrock-input-token-count: 12\r\n"
+    assert answered(call, ON_BEDROCK, {"embeddings": [[1]]})["usage"] == {"prompt_tokens": 12, "total_tokens": 12, "cost": 0.000012}
+
+
 def test_titan_takes_one_text_at_a_time_and_the_parts_add_up() -> None:
     call = opened(["a", "b"], dimensions=256)
     assert asked(call, TITAN) == {"inputText": "a", "dimensions": 256}

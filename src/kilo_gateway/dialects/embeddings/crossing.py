@@ -33,8 +33,11 @@ class Form(Protocol):
         """Whether it can be told what the texts are for, in this word."""
 
     def write(self, texts: Sequence[str], call: Asked, model: str) -> dict[str, object]: ...
-    def read(self, body: bytes) -> tuple[list[Raw], int | None]:
-        """Vectors, as lists of numbers, and the tokens they took, where that is told. Raises msgspec.MsgspecError."""
+    def read(self, body: bytes, lines: bytes) -> tuple[list[Raw], int | None]:
+        """Vectors, as lists of numbers, and the tokens they took, where that is told. Raises msgspec.MsgspecError.
+
+        `lines`: the answer's head.
+        """
 
 
 class Crossing:
@@ -112,7 +115,7 @@ class Part:
 
     def _read(self) -> tuple[list[Raw], int | None]:
         try:
-            vectors, tokens = self._form.read(self._gathered.whole())
+            vectors, tokens = self._form.read(self._gathered.whole(), self._call.answer_lines)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise BadAnswer(f"{self._endpoint.provider} answered with something that is no embeddings.") from error
         if len(vectors) != len(self._texts) or not all(map(asked.is_list, vectors)):

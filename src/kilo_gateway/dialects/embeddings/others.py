@@ -13,6 +13,10 @@ from kilo_gateway.dialects.embeddings.crossing import Form
 _Count = Annotated[int, Meta(ge=0, le=10**9)]
 
 
+# https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.html
+_count_in = re.compile(rb"\r\nX-Amzn-Bedrock-Input-Token-Count: *(\d{1,9})\r\n", re.IGNORECASE).search
+
+
 class _Values(Struct):
     values: Raw
 
@@ -47,7 +51,7 @@ class Gemini:
             options["taskType"] = task
         return {"requests": [{**options, "content": {"parts": [{"text": text}]}} for text in texts]}
 
-    def read(self, body: bytes) -> tuple[list[Raw], int | None]:
+    def read(self, body: bytes, lines: bytes) -> tuple[list[Raw], int | None]:
         answer = self._decode(body)
         usage = answer.usage_metadata
         return [each.values for each in answer.embeddings], None if usage is None else usage.prompt_token_count
@@ -71,7 +75,7 @@ class _CohereAnswer(Struct):
 
 
 class Cohere:
-    """https://docs.cohere.com/reference/embed. On Bedrock the model is in the path, and nobody says what was billed."""
+    """https://docs.cohere.com/reference/embed. On Bedrock the model is in the path, what was billed in the head."""
 
     most = 96
     _decode = msgspec.json.Decoder(_CohereAnswer).decode
@@ -88,11 +92,13 @@ class Cohere:
         sent |= {"texts": texts, "input_type": call.input_type or "search_document", "embedding_types": ["float"]}
         return sent if call.dimensions is None else sent | {"output_dimension": call.dimensions}
 
-    def read(self, body: bytes) -> tuple[list[Raw], int | None]:
+    def read(self, body: bytes, lines: bytes) -> tuple[list[Raw], int | None]:
         answer = self._decode(body)
         billed = answer.meta.billed_units if answer.meta is not None else None
         tokens = billed.input_tokens if billed is not None else None
         vectors = answer.embeddings if isinstance(answer.embeddings, list) else answer.embeddings.floats
+        if self._is_on_bedrock and (counted := _count_in(lines)) is not None:
+            tokens = float(counted[1])
         return vectors, int(tokens) if tokens is not None and 0 <= tokens <= 10**9 else None
 
 
@@ -113,7 +119,7 @@ class Titan:
     def write(self, texts: Sequence[str], call: Asked, model: str) -> dict[str, object]:
         return {"inputText": texts[0]} if call.dimensions is None else {"inputText": texts[0], "dimensions": call.dimensions}
 
-    def read(self, body: bytes) -> tuple[list[Raw], int | None]:
+    def read(self, body: bytes, lines: bytes) -> tuple[list[Raw], int | None]:
         answer = self._decode(body)
         return [answer.embedding], answer.input_text_token_count
 

@@ -49,6 +49,13 @@ def test_gemini_is_asked_in_a_batch() -> None:
     assert told["usage"] == {"prompt_tokens": 9, "total_tokens": 9, "cost": 0.000009} and told["model"] == "a/m"
 
 
+def test_vertex_is_asked_by_predict() -> None:
+    call, vertex = opened("a", dimensions=8, input_type="clustering"), replace(GEMINI, platform="vertex")
+    assert asked(call, vertex) == {"instances": [{"content": "a", "task_type": "CLUSTERING"}], "parameters": {"outputDimensionality": 8}}
+    told = answered(call, vertex, {"predictions": [{"embeddings": {"values": [0.5], "statistics": {"token_count": 6.0}}}]})
+    assert told["data"] == [{"object": "embedding", "index": 0, "embedding": [0.5]}] and told["usage"]["prompt_tokens"] == 6  # type: ignore[index]
+
+
 def test_what_gemini_has_no_word_for_is_named() -> None:
     call = opened(input_type="image")
     assert "taskType" not in str(asked(call, GEMINI)) and call.dropped == ("input_type",)

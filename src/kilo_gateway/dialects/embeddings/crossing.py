@@ -43,11 +43,11 @@ class Form(Protocol):
 class Crossing:
     """`form_of`: by the upstream's own name of a model; None where its kind is not known."""
 
-    def __init__(self, form_of: Callable[[str], Form | None]) -> None:
+    def __init__(self, form_of: Callable[[str, Endpoint], Form | None]) -> None:
         self._form_of = form_of
 
     def obstacle(self, call: Call, endpoint: Endpoint) -> str:
-        if self._form_of(_decode_name(endpoint.model_json)) is None:
+        if self._form_of(_decode_name(endpoint.model_json), endpoint) is None:
             return f"how {endpoint.model} is asked for embeddings there is not known"
         if not asked.is_text(call.fields):
             return f"{endpoint.provider} takes texts alone as 'input', no tokens and no parts"
@@ -67,7 +67,7 @@ class Crossing:
         return Part(call, endpoint, self._form(endpoint))
 
     def _form(self, endpoint: Endpoint) -> Form:
-        form = self._form_of(_decode_name(endpoint.model_json))
+        form = self._form_of(_decode_name(endpoint.model_json), endpoint)
         assert form is not None  # it was no obstacle
         return form
 

@@ -83,7 +83,7 @@ def test_what_the_disk_does_not_take_is_kept_and_written_later(tmp_path: Path) -
 def test_no_line_overtakes_those_that_wait(tmp_path: Path) -> None:
     disk = NoRoom(tmp_path, file_bytes=480)
     disk.writer.append(ended(0))
-    disk.writer.append(ended(1, "long" * 70))  # no room for it in this file
+    disk.writer.append(ended(1, "long" * 80))  # no room for it in this file
     disk.writer.append(ended(2))  # for this there would be
     assert disk.writer.backlog == 2
     disk.directory.mkdir()

@@ -50,8 +50,8 @@ class UsageRow(Struct, frozen=True):
 
     def usage(self) -> Usage:
         """What a price is applied to."""
-        kinds = [getattr(self, name) for name in KINDS]
-        return Usage(self.prompt_tokens, self.completion_tokens, self.is_estimated, None, *kinds, audio_ms=self.audio_ms)
+        kinds = {name: getattr(self, name) for name in (*KINDS, "audio_ms")}
+        return Usage(self.prompt_tokens, self.completion_tokens, self.is_estimated, **kinds)
 
 
     def ended(self) -> Ended:

@@ -16,6 +16,7 @@ from kilo_gateway.core.types import Call, Endpoint
 from kilo_gateway.dialects import openai_chat
 from kilo_gateway.dialects.embeddings import asked
 from kilo_gateway.dialects.embeddings.asked import Asked
+from kilo_gateway.dialects.finishing import UNKNOWN
 from kilo_gateway.dialects.gathered import Gathered
 
 _encode = msgspec.json.Encoder().encode
@@ -109,6 +110,9 @@ class Part:
 
     def used(self) -> Usage:
         return self._with(None) if self._usage is None else self._usage
+
+    def finish_reason(self) -> tuple[str, str]:
+        return UNKNOWN
 
     def estimated_output_tokens(self) -> int:
         return 0

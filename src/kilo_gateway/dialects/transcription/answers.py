@@ -9,6 +9,7 @@ from kilo_gateway.core.pipeline import cost_of
 from kilo_gateway.core.price import Usage
 from kilo_gateway.core.types import Call, Endpoint
 from kilo_gateway.dialects import openai_chat
+from kilo_gateway.dialects.finishing import UNKNOWN
 from kilo_gateway.dialects.gathered import Gathered
 from kilo_gateway.dialects.sse import Splitter
 from kilo_gateway.dialects.transcription.recording import PLAIN_FORMATS, Recording
@@ -56,6 +57,9 @@ class _Heard:
 
     def used(self) -> Usage:
         return estimated(self._recording.estimated_s(), self._text_bytes) if self._usage is None else self._usage
+
+    def finish_reason(self) -> tuple[str, str]:
+        return UNKNOWN
 
     def estimated_output_tokens(self) -> int:
         return -(-self._text_bytes // 4)

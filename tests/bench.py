@@ -52,6 +52,7 @@ HOP = "0123456789abcdef"
 PRICE = Price(1_000_000, 2_000_000)  # 1 and 2 USD per million tokens
 PATIENCE = Patience(connect_s=5, write_s=30, first_byte_s=600, first_event_s=300, idle_s=60)
 ENDS_S = 60.0
+_NAMES = {"mock/titan": "amazon.titan-embed-text-v2:0"}
 
 
 class Clock:
@@ -224,6 +225,7 @@ class Bench:
             Model("mock/bytes", (self._endpoint("one", first, "mock/bytes", dialect="bedrock-converse"),)),
             Model("mock/bytes-last", (self._endpoint("one", first), self._endpoint("two", second, dialect="bedrock-converse"))),
             Model("mock/bytes-first", (self._endpoint("one", first, dialect="bedrock-converse"), self._endpoint("two", second))),
+            Model("mock/titan", tuple(self._endpoint(*at, "mock/titan", dialect="bedrock-converse") for at in (("one", first), ("two", second)))),
         )
         keys = ((digest(PEPPER, KEY), Key("k1", "test", "member")),)
         routes = {"kilo/auto": models[0]}
@@ -239,7 +241,7 @@ class Bench:
             self.wishes.patience, "", is_cost_reported, "test", client_headers=told,
         )  # fmt: skip
         card = merge([Said(Facts(price=price), FactOrigin("test", 0))])
-        return endpoint_of(upstream, model, Place(name, "upstreams-own-name", card, is_open=is_open), HOP)
+        return endpoint_of(upstream, model, Place(name, _NAMES.get(model, "upstreams-own-name"), card, is_open=is_open), HOP)
 
     def _demo(self) -> Endpoint:
         plain = self._endpoint("local", 1, "mock/demo")

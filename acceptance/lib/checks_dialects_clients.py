@@ -114,6 +114,9 @@ def _():
         assert [each.embedding for each in told.data] == [list(VECTOR), [2 * each for each in VECTOR]], f"{told}"
         heard = sdk.audio.transcriptions.create(model="lab/hear", file=("a.wav", WAV), prompt=f"script:{SCRIPTS.add(PLAIN)}")
         assert heard.text == PLAIN.whole, f"{heard}"
+        stream = sdk.audio.transcriptions.create(model="lab/hear", file=("a.wav", WAV), prompt=f"script:{SCRIPTS.add(PLAIN)}", stream=True)
+        *deltas, done = stream
+        assert "".join(each.delta for each in deltas) == done.text == PLAIN.whole and done.usage.input_tokens == 30, f"{done}"
         assert sdk.completions.create(model="lab/talk", prompt=f"script:{SCRIPTS.add(PLAIN)}").choices[0].text == PLAIN.whole
 
 

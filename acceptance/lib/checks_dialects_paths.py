@@ -25,7 +25,8 @@ def doors_gateway() -> Gateway:
     rows = [row("lab/embed", "embed-1", output_modalities=["embeddings"]), row("lab/hear", "hear-1", input_modalities=["audio"], output_modalities=["transcription"]),
             row("lab/talk", "talk-1"), row("mistralai/codestral-2508", "codestral-2508"), row("inception/mercury-edit", "mercury-edit")]  # fmt: skip
     bedrock = row("lab/titan", "amazon.titan-embed-text-v2:0", "converse", output_modalities=["embeddings"])
-    tables = taken(table("side", speaker("side", "chat", is_strict=False), *rows), table("bedrock", speaker("converse"), bedrock))
+    others = [table(name, speaker(name), row(f"lab/embed-{name}", "embed-1", name, output_modalities=["embeddings"])) for name in ("gemini", "cohere")]
+    tables = taken(table("side", speaker("side", "chat", is_strict=False), *rows), table("bedrock", speaker("converse"), bedrock), *others)
     env = {"MISTRAL_API_KEY": mistral.key, "MISTRAL_BASE_URL": mistral.base}
     return Gateway("doors", settings(*tables), env=env)
 
@@ -217,6 +218,22 @@ def _():
     assert speaker("converse").talks[-1].path == "/model/amazon.titan-embed-text-v2%3A0/invoke", f"{speaker('converse').talks[-1].path}"
 
 
+@check("path.embeddings-others", "embeddings of Gemini and Cohere: in their form, as floats and as base64; more texts than one request takes keep their order", timeout=20)
+def _():
+    for name, most in (("gemini", 100), ("cohere", 96)):
+        for n, form in ((1, "float"), (most, "base64"), (most + 2, "float")):
+            asked = {"model": f"lab/embed-{name}", "input": [f"text {at}" for at in range(n)], "encoding_format": form, "dimensions": 4, "input_type": "search_query"}
+            answer = ask("/v1/embeddings", asked)
+            assert answer.status == 200, f"{name} {n}: {answer}"
+            told = answer.json()
+            factors = [(at % most) + 1 for at in range(n)]
+            assert [vector_of(each["embedding"]) for each in told["data"]] == [[factor * each for each in VECTOR] for factor in factors], f"{name} {n}"
+            assert told["usage"]["prompt_tokens"] == EMBEDDED * (1 + (n > most)), f"{told['usage']}"
+        row = gw("doors").row(answer.header("x-generation-id"))
+        assert row["prompt_tokens"] == 2 * EMBEDDED and row["attempts"] == 1, f"{row}"
+        problem("chat", ask("/v1/embeddings", {"model": f"lab/embed-{name}", "input": [1, 2, 3]}), 400)
+
+
 @check("path.embeddings-wrong", "embeddings: a chat model, no input, a wrong dimension are a 400")
 def _():
     for body in (
@@ -254,6 +271,22 @@ def _():
         sent = body_of(script)
         assert sent["file"]["data"] == WAV + bytes(range(256)) and sent["file"]["filename"] == "a.wav", f"{sent}"
         assert (sent["model"], sent["language"], sent["temperature"]) == ("hear-1", "en", "0.2"), f"{sent}"
+
+
+@check("path.transcription-stream", "audio/transcriptions streamed: deltas, then the whole with usage and cost; a cut is one error", timeout=20)
+def _():
+    script = SCRIPTS.add(PLAIN)
+    body, headers = multipart({"model": "lab/hear", "prompt": f"script:{script}", "stream": "true"})
+    answer = gw("doors").post(body, path="/v1/audio/transcriptions", headers=headers)
+    assert answer.status == 200 and answer.header("content-type").startswith("text/event-stream"), f"{answer}"
+    events = [json.loads(event[6:]) for event in answer.body.decode().split("\n\n") if event]
+    assert "".join(each.get("delta", "") for each in events) == PLAIN.whole == events[-1]["text"], f"{events}"
+    row = gw("doors").row(answer.header("x-generation-id"))
+    assert (row["prompt_tokens"], row["completion_tokens"]) == (30, 5) and events[-1]["usage"]["cost"] == float(row["cost_usd"]), f"{row} {events[-1]}"
+    body, headers = multipart({"model": "lab/hear", "prompt": f"script:{SCRIPTS.add(replace(PLAIN, cut=2))}", "stream": "true"})
+    answer = gw("doors").post(body, path="/v1/audio/transcriptions", headers=headers)
+    events = [json.loads(event[6:]) for event in answer.body.decode().split("\n\n") if event]
+    assert [("error" in each) for each in events] == [False, False, True], f"{events}"
 
 
 @check(

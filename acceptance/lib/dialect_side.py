@@ -30,6 +30,10 @@ def answer(dialect: str, path: str, body: dict, reply: Reply):
     """A body, a list of events, a text that says why it is a 400, or None for a path that is not there."""
     if dialect == "converse" and re.fullmatch(r"/model/[^/]+/invoke", path):
         return {"embedding": list(VECTOR), "inputTextTokenCount": EMBEDDED}
+    if dialect == "gemini" and path.endswith(":batchEmbedContents"):
+        return _gemini_embeddings(path, body)
+    if dialect == "cohere" and path == "/v2/embed":
+        return _cohere_embeddings(body)
     if dialect != "chat":
         return None
     if path == "/v1/embeddings":
@@ -58,11 +62,35 @@ def _embeddings(body: dict):
     return {"object": "list", "data": rows, "model": body["model"], "usage": {"prompt_tokens": EMBEDDED, "total_tokens": EMBEDDED}}
 
 
+def _gemini_embeddings(path: str, body: dict):
+    asked = body.get("requests") or []
+    model = path.rpartition("/")[2].partition(":")[0]
+    if not 0 < len(asked) <= 100 or any(set(each) - {"model", "content", "taskType", "title", "outputDimensionality"} for each in asked):
+        return "requests: at most 100, each with model and content"
+    if any(each["model"] != f"models/{model}" or not each["content"]["parts"][0]["text"] for each in asked):
+        return "requests[].model must match the model in the path"
+    return {"embeddings": [{"values": [(n + 1) * each for each in VECTOR]} for n in range(len(asked))], "usageMetadata": {"promptTokenCount": EMBEDDED}}
+
+
+def _cohere_embeddings(body: dict):
+    if set(body) - {"model", "texts", "images", "inputs", "input_type", "embedding_types", "output_dimension", "truncate", "max_tokens"}:
+        return "unknown field"
+    if not body.get("input_type") or not 0 < len(body.get("texts") or []) <= 96:
+        return "input_type is required, and between 1 and 96 texts"
+    floats = [[(n + 1) * each for each in VECTOR] for n in range(len(body["texts"]))]
+    meta = {"api_version": {"version": "2"}, "billed_units": {"input_tokens": EMBEDDED}}
+    return {"id": "lab-cohere-e", "embeddings": {"float": floats}, "texts": body["texts"], "meta": meta, "response_type": "embeddings_by_type"}
+
+
 def _transcription(body: dict, reply: Reply):
     if not isinstance(body.get("file"), dict) or not body["file"]["data"]:
         return "file: field required"
     if not body.get("model"):
         return "you must provide a model parameter"
+    if body.get("stream") == "true":
+        usage = {"type": "tokens", "input_tokens": 30, "input_token_details": {"text_tokens": 0, "audio_tokens": 30}, "output_tokens": 5, "total_tokens": 35}
+        deltas = [{"type": "transcript.text.delta", "delta": piece} for piece in reply.text]
+        return [*deltas, {"type": "transcript.text.done", "text": reply.whole, "usage": usage}]
     if body.get("response_format") == "text":
         return reply.whole.encode()
     told: dict = {"text": reply.whole, "usage": {"type": "duration", "seconds": HEARD_S}}

@@ -38,6 +38,8 @@ def test_every_model_costs_what_the_oracle_says(book: PriceBook) -> None:
                 continue
             is_priced = True
             usage = _usage(seeded, _thresholds(facts.price))
+            if facts.price.audio_hour:
+                usage = Usage(audio_ms=seeded.choice([seeded.randrange(1, 20_000), seeded.randrange(10**7)]))
             ours, theirs, slack = facts.price.of(usage, _ms(at)), *_oracle(provider.id, name, usage, at)
             if abs(ours - theirs) > slack:
                 wrong.append((provider.id, name, at, usage, ours, theirs))
@@ -111,13 +113,15 @@ def _oracle(provider: str, model: str, usage: Usage, at: datetime) -> tuple[int,
 
     Those are kept to the nearest pico, so each token may be off by half of one, and the sum may round up to one nano more.
     """
+    seconds = Decimal(usage.audio_ms) / 1000
+    heard = {"audio_seconds": seconds, "input_audio_seconds": seconds} if usage.audio_ms else {}
     theirs = genai_prices.Usage(
         input_tokens=usage.prompt_tokens, output_tokens=usage.completion_tokens, cache_read_tokens=usage.cache_read_tokens,
         cache_write_tokens=usage.cache_write_tokens, cache_write_1h_tokens=usage.cache_write_1h_tokens,
         input_audio_tokens=usage.input_audio_tokens, cache_audio_read_tokens=usage.cache_audio_tokens,
         input_image_tokens=usage.input_image_tokens, output_reasoning_tokens=usage.reasoning_tokens,
         output_audio_tokens=usage.output_audio_tokens, output_image_tokens=usage.output_image_tokens,
-        web_searches=usage.web_searches,
+        web_searches=usage.web_searches, **heard,
     )  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from kilo_gateway import config
+from kilo_gateway.core.price import Price
 from kilo_gateway.core.settings import ConfigurationError
 
 UPSTREAM = '[[upstreams]]\nname = "x"\nbase_url = "http://127.0.0.1:1/v1"\n'
@@ -69,3 +70,11 @@ def test_two_upstreams_may_serve_one_model(tmp_path: Path) -> None:
 def test_the_ids_of_the_default_model_are_reserved(tmp_path: Path, id: str) -> None:
     told = problem(tmp_path, UPSTREAM + f'models = [\n  {{ id = "b" }},\n  {{ id = "{id}" }},\n]\n')
     assert told == f"c.toml:6: id must be another id; this one is reserved for the model of auto.default, not '{id}'."
+
+
+def test_an_hour_of_audio_has_a_price_alone_or_beside_those_of_tokens(tmp_path: Path) -> None:
+    tokens = "input_usd_per_mtok = 1, output_usd_per_mtok = 2"
+    for given, price in (("", Price(0, 0, audio_hour=360_000_000_000)), (f"{tokens}, ", Price(1_000_000, 2_000_000, audio_hour=360_000_000_000))):
+        (tmp_path / "c.toml").write_text(INLINE % f"{given}audio_usd_per_hour = 0.36")
+        assert config.load(tmp_path / "c.toml", tmp_path).upstreams[0].models[1].price == price
+    assert "audio_usd_per_hour" in problem(tmp_path, INLINE % 'audio_usd_per_hour = "x"')

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from msgspec.structs import replace
 from tests.control.books import AT_MS, NOW_MS, Books, BooksTest
 
 from kilo_gateway.catalog.catalogue import Catalogue, Entry, Place
@@ -45,6 +46,15 @@ def test_a_price_that_becomes_known_is_applied_with_all_kinds_of_tokens(with_boo
     with_books(test)
 
 
+def test_audio_is_priced_by_its_length_later_too(with_books: WithBooks) -> None:
+    async def test(books: Books) -> None:
+        made = await book(books, replace(ended("a"), audio_ms=1_500))
+        assert await made.run(catalogue(one=Price(0, 0, audio_hour=360_000_000_000))) == 1
+        assert (await books.rows())["a"].cost_nanos == 150_000
+
+    with_books(test)
+
+
 def test_a_cost_that_was_known_stands(with_books: WithBooks) -> None:
     async def test(books: Books) -> None:
         made = await book(books, ended("a", cost=7))
@@ -74,7 +84,7 @@ def test_more_rows_than_one_batch_are_all_priced_though_some_stay_unknown(with_b
 
 def test_a_row_gives_the_line_it_was_booked_from(with_books: WithBooks) -> None:
     async def test(books: Books) -> None:
-        lines = [ended("a", read=400), ended("b", cost=7), ended("c", "two")]
+        lines = [ended("a", read=400), ended("b", cost=7), replace(ended("c", "two"), audio_ms=9)]
         await book(books, *lines)
         async with books.database.begin() as connection:
             assert await usage.recent(connection, AT_MS, 2) == lines[1:]

@@ -2,8 +2,9 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from kilo_gateway.core.price import Override, Price, Usage
+from kilo_gateway.core.price import AUDIO_TOKENS_PER_S, Override, Price, Usage
 
 HOUR_MS = 3_600_000
 PLAIN = Price(3_000, 15_000)
@@ -41,6 +42,20 @@ def test_what_is_spoken_drawn_and_thought_has_prices_of_its_own() -> None:
 
 def test_what_is_counted_apiece_is_added() -> None:
     assert pico(FULL, Usage(images=2, web_searches=3)) == 1_000_000 + 2 * 5_000_000 + 3 * 10_000_000_000
+
+
+def test_an_hour_of_audio_costs_its_length_rounded_up_once() -> None:
+    hourly = Price(0, 0, audio_hour=111_000_000_000)
+    assert hourly.of(Usage(audio_ms=3_600_000), 0) == 111_000_000
+    assert hourly.of(Usage(audio_ms=1), 0) == 31, "30.8 nano-USD"
+    assert hourly.of(Usage(500, 20), 0) == 0 and not hourly.is_free
+    assert replace(hourly, least_audio_ms=10_000).of(Usage(audio_ms=1), 0) == hourly.of(Usage(audio_ms=10_000), 0) == 308_334
+
+
+def test_what_is_told_of_a_request_that_goes_out_prices_audio_by_its_estimated_tokens() -> None:
+    assert Price(3, 15).plain == (3, 15) and Price(0, 0).plain == (0, 0)
+    tokens, _ = Price(0, 0, audio_hour=360_000_000_000).plain
+    assert tokens * AUDIO_TOKENS_PER_S * 3600 == 360_000_000_000
 
 
 @given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 10**6))

@@ -165,6 +165,7 @@ MODELS = {  # the upstream's own name, where it decides how something is said
     "gemini": b'"gemini-2.5-pro"', "bedrock-converse": b'"anthropic.claude-sonnet-4-5-v1:0"', "cohere": b'"command-a-reasoning"',
     "anthropic-messages": b'"claude-sonnet-4-5"', "openai-responses": b'"gpt-5"',
 }  # fmt: skip
+EMBEDDERS = {"bedrock-converse": b'"amazon.titan-embed-text-v2:0"'}  # where chat is another model's
 YES, OTHERWISE, NAMED, REFUSED, SILENT, NO_WORD = "yes", "otherwise", "named", "400", "SILENT", "no word"
 
 
@@ -231,7 +232,8 @@ def services(dialect: str, offered: frozenset[str]) -> list[str]:
     for name, body in SERVICE_BODIES.items():
         is_served = name in SERVICES and name in DOORS[dialect].services
         call = SERVICES[name].open_body(body) if is_served else None
-        row.append("yes" if call is not None and not Bridge().obstacle(call, there) else "no")
+        asked = replace(there, model_json=EMBEDDERS[dialect]) if name == "embeddings" and dialect in EMBEDDERS else there
+        row.append("yes" if call is not None and not Bridge().obstacle(call, asked) else "no")
     return row
 
 

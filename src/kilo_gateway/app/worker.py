@@ -60,6 +60,7 @@ def routes() -> dict[bytes, CallerDialect]:
         "/responses": RESPONSES_CALLER, "/completions": COMPLETIONS_CALLER, "/embeddings": SERVICES["embeddings"],
         "/messages/count_tokens": SERVICES["count_tokens"], "/v1/messages/count_tokens": SERVICES["count_tokens"],
         "/fim/completions": SERVICES["fim"], "/edit/completions": SERVICES["edit"],
+        "/audio/transcriptions": SERVICES["transcription"],
     }  # fmt: skip
     without = {b"/api/fim/completions": SERVICES["fim"], b"/api/edit/completions": SERVICES["edit"]}
     return under_each_prefix(dialects) | without

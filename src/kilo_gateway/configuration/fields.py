@@ -95,6 +95,7 @@ MODEL_FIELDS = (
     Setting("output_usd_per_mtok", None, "USD per million completion tokens; unknown without it"),
     Setting("cache_read_usd_per_mtok", None, "USD per million prompt tokens read from a cache; default: as others"),
     Setting("cache_write_usd_per_mtok", None, "USD per million prompt tokens written to a cache; default: as others"),
+    Setting("audio_usd_per_hour", None, "USD per hour of audio, of a model that transcribes and is paid by time"),
     Setting("request_usd", None, "USD for each request, besides its tokens"),
     Setting("name", None, "how it is called where people read"),
     Setting("context", None, "tokens it can hold"),

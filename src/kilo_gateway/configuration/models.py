@@ -14,6 +14,7 @@ from kilo_gateway.core.types import MAX_CONTEXT
 
 _SHAPE = 'a model is a table such as { id = "author/model" }'
 _PRICES = ("input_usd_per_mtok", "output_usd_per_mtok")
+_HOUR = "audio_usd_per_hour"
 _CACHE_PRICES = ("cache_read_usd_per_mtok", "cache_write_usd_per_mtok")
 INPUTS = ("text", "image", "file", "audio", "video")
 OUTPUTS = ("text", "image", "audio", "embeddings", "transcription")
@@ -69,6 +70,9 @@ def _words(row: Row, key: str, known: Sequence[str] = ()) -> tuple[str, ...] | N
 
 def _price(row: Row) -> Price | None:
     given = [key for key in _PRICES if row.values[key] is not None]
+    hour = 0 if row.values[_HOUR] is None else _pico_of_usd(row, _HOUR)
+    if not given and row.values[_HOUR] is not None:
+        return Price(0, 0, audio_hour=hour)
     if not given:
         beside = [key for key in (*_CACHE_PRICES, "request_usd") if row.values[key] is not None]
         if beside:
@@ -80,7 +84,7 @@ def _price(row: Row) -> Price | None:
     prompt, completion = (_pico(row, key) for key in _PRICES)
     read, write = (None if row.values[key] is None else _pico(row, key) for key in _CACHE_PRICES)
     request = 0 if row.values["request_usd"] is None else _pico_of_usd(row, "request_usd")
-    return Price(prompt, completion, read, write, request=request)
+    return Price(prompt, completion, read, write, request=request, audio_hour=hour)
 
 
 def _pico(row: Row, key: str) -> int:

@@ -32,7 +32,7 @@ def usage_view(row: UsageRow) -> View:
         "attempts": row.attempts, "duration_ms": round(row.duration_us / 1000, 3),
         "first_event_ms": None if row.first_us < 0 else round(row.first_us / 1000, 3),
         "cache_read_tokens": row.cache_read_tokens, "cache_write_tokens": row.cache_write_tokens,
-        "reasoning_tokens": row.reasoning_tokens, "finish_reason": row.finish or None,
+        "reasoning_tokens": row.reasoning_tokens, "audio_s": row.audio_ms / 1000, "finish_reason": row.finish or None,
         "client": _client(row),
     }  # fmt: skip
 

@@ -57,9 +57,11 @@ class Exchange(Struct):
     first_us: int = -1  # start -> first event of a stream
     output_cap: int | None = None  # tokens asked for, where the caller's ceiling made it necessary
     overhead_us: int = -1  # last request byte read -> first byte written upstream
+    spent: Usage = NOTHING  # by parts of it that were answered, while others are still to be asked for
 
     def has_next(self) -> bool:
-        return len(self.attempts) < min(len(self.decision.order), MAX_ATTEMPTS)
+        """Another endpoint would have to begin anew, and what was spent at this one was spent."""
+        return self.spent is NOTHING and len(self.attempts) < min(len(self.decision.order), MAX_ATTEMPTS)
 
     def next_endpoint(self) -> Endpoint | None:
         """The endpoint to try now, noted as an attempt; None when no more may be tried."""
@@ -88,8 +90,11 @@ class Exchange(Struct):
     def _usage(self) -> Usage:
         """What the upstream reported; else an estimate of what went out and came back; nothing if all attempts failed."""
         if self.state is HELD:
-            return NOTHING
+            return self.spent
         translator = self.translator
+        if translator is None and self.call.estimated is not None:
+            return self.call.estimated
         if translator is None:
-            return Usage(self.call.estimated_prompt_tokens(self.attempts[-1].endpoint), 0, is_estimated=True)
+            tokens = self.call.estimated_prompt_tokens(self.attempts[-1].endpoint)
+            return Usage(max(tokens, self.spent.prompt_tokens), 0, is_estimated=True)
         return translator.used()

@@ -79,7 +79,7 @@ class Pipeline:
             Started(
                 exchange.id, exchange.at_ms, exchange.caller.key.id, endpoint.model, endpoint.provider,
                 min(exchange.call.size // 4, endpoint.context or MAX_CONTEXT),
-                None if price is None else (price.input, price.output), "" if client is None else client.record,
+                None if price is None else price.plain, "" if client is None else client.record,
             )
         )  # fmt: skip
         head = endpoint.stream_head if endpoint.stream_head and exchange.call.is_stream else endpoint.head
@@ -122,7 +122,7 @@ class Pipeline:
                 endpoint.model, endpoint.provider, outcome, usage.prompt_tokens, usage.completion_tokens,
                 usage.is_estimated, cost, len(attempts), int((self.clock() - exchange.started) * 1e6), exchange.first_us,
                 " ".join([attempt.endpoint.provider for attempt in attempts if attempt.is_down]), *kinds(usage),
-                finish, native_finish, has_tools(exchange.call), "" if client is None else client.record,
+                finish, native_finish, has_tools(exchange.call), "" if client is None else client.record, usage.audio_ms,
             )
         )  # fmt: skip
 

@@ -88,6 +88,17 @@ class Translator(Protocol):
     def estimated_output_tokens(self) -> int: ...
 
 
+class Again(Exception):
+    """Raised by `finish`: this answer has been taken, and the same endpoint is to be asked for more, which `shape` now says.
+
+    Of requests that an upstream takes in parts only. `used`: by all parts that were answered, in case none follows.
+    """
+
+    def __init__(self, used: Usage) -> None:
+        super().__init__()
+        self.used = used
+
+
 class CallerDialect(Protocol):
     def open_body(self, body: bytes) -> Call: ...
     def extent(self, call: Call) -> Extent: ...

@@ -10,7 +10,8 @@ from msgspec.structs import astuple, replace
 
 from kilo_gateway.core.money import Nanos, Pico, nanos
 
-_DAY_MS, _MINUTE_MS = 86_400_000, 60_000
+AUDIO_TOKENS_PER_S = 10  # of audio, where its tokens have to be estimated: as many as OpenAI's models of speech count
+_DAY_MS, _HOUR_MS, _MINUTE_MS = 86_400_000, 3_600_000, 60_000
 
 
 class Usage(Struct, frozen=True):
@@ -35,15 +36,16 @@ class Usage(Struct, frozen=True):
     output_image_tokens: int = 0
     images: int = 0  # in the prompt, where each has a price
     web_searches: int = 0
+    audio_ms: int = 0  # of audio that was heard, where its length is told
 
 
 _FIRST_KIND = Usage.__struct_fields__.index("cache_read_tokens")
-KINDS = Usage.__struct_fields__[_FIRST_KIND:]  # of tokens, and what is counted apiece
+KINDS = Usage.__struct_fields__[_FIRST_KIND:-1]  # of tokens, and what is counted apiece; the length of audio is no count
 
 
 def kinds(usage: Usage) -> tuple[int, int, int, int, int, int, int, int, int, int, int]:
     """The numbers of KINDS, in their order."""
-    return astuple(usage)[_FIRST_KIND:]
+    return astuple(usage)[_FIRST_KIND:-1]
 
 
 class Override(Struct, frozen=True):
@@ -77,7 +79,10 @@ class Override(Struct, frozen=True):
 
 
 class Price(Struct, frozen=True):
-    """Pico-USD for one token; `image`, `request` and `web_search` for each. Of overrides that apply, later ones win."""
+    """Pico-USD for one token; `image`, `request` and `web_search` for each. Of overrides that apply, later ones win.
+
+    `audio_hour`: for an hour of audio, where that is what is charged for; `least_audio_ms`: what is charged at least.
+    """
 
     input: Pico
     output: Pico
@@ -93,6 +98,8 @@ class Price(Struct, frozen=True):
     image: Pico = 0
     request: Pico = 0
     web_search: Pico = 0
+    audio_hour: Pico = 0
+    least_audio_ms: int = 0
     overrides: tuple[Override, ...] = ()
 
     @property
@@ -100,7 +107,7 @@ class Price(Struct, frozen=True):
         """Whether nothing it has a rate for costs anything, at any time."""
         if self.input or self.output:
             return False
-        rates = [getattr(self, name) for name in self.__struct_fields__ if name != "overrides"]
+        rates = [getattr(self, name) for name in self.__struct_fields__ if name not in _NO_RATES]
         rates += [getattr(override, name) for override in self.overrides for name in TOKEN_RATES]
         return not any(rates)
 
@@ -149,9 +156,21 @@ class Price(Struct, frozen=True):
             pico += usage.output_audio_tokens * (self.output_audio - self.output)
         if usage.output_image_tokens and self.output_image is not None:
             pico += usage.output_image_tokens * (self.output_image - self.output)
+        if usage.audio_ms and self.audio_hour:
+            pico += self.of_audio(usage.audio_ms)
         return pico + usage.images * self.image + usage.web_searches * self.web_search
 
+    def of_audio(self, audio_ms: int) -> Pico:
+        """Rounded up."""
+        return -(-max(audio_ms, self.least_audio_ms) * self.audio_hour // _HOUR_MS)
 
+    @property
+    def plain(self) -> tuple[Pico, Pico]:
+        """For one token each way, of the plainest kind; audio that is charged by the hour has so many in a second."""
+        return self.input or self.audio_hour // (AUDIO_TOKENS_PER_S * 3600), self.output
+
+
+_NO_RATES = ("least_audio_ms", "overrides")
 _COMPLETION_RATES = ("output", "reasoning", "output_audio", "output_image")
 TOKEN_RATES = tuple(name for name in Override.__struct_fields__ if name not in ("min_prompt_tokens", "utc_minutes"))
 _PROMPT_RATES = tuple(name for name in TOKEN_RATES if name not in _COMPLETION_RATES)

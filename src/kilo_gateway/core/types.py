@@ -10,7 +10,7 @@ from msgspec import Raw, Struct
 
 from kilo_gateway.core.client import ClientHeaders
 from kilo_gateway.core.money import Nanos, Pico
-from kilo_gateway.core.price import Price
+from kilo_gateway.core.price import Price, Usage
 
 Role = Literal["owner", "member", "anonymous"]
 Platform = Literal["", "azure", "vertex"]  # clouds that speak others' dialects with ways of their own
@@ -122,6 +122,7 @@ class Extent(NamedTuple):
     choices: int
     cap: int | None
     unbounded: str = ""
+    audio_ms: int = 0  # to be transcribed
 
 
 class Call(Struct):
@@ -138,11 +139,14 @@ class Call(Struct):
     ceiling: Nanos | None = None  # what it may cost at most
     extent: Extent | None = None  # known where there is a ceiling
     crossing: object = None  # the request as read for another dialect, once it had to be
+    payload: object = None  # what a service has read of it
+    answer_lines: bytes = b""  # the head of the answer to a service's request, as it came
     dropped: tuple[str, ...] = ()  # of its fields, what the endpoint that is tried cannot be told
     changed: tuple[str, ...] = ()  # and what it is told otherwise
     service: str = ""  # where no chat is asked for: what is, such as "embeddings"
     content_type: bytes = b""  # of a service's request, where it is not JSON
     estimate: Callable[["Call", Endpoint], int] | None = None  # tokens of the prompt
+    estimated: Usage | None = None  # by its service, where more is used than its fields tell
 
     def estimated_prompt_tokens(self, endpoint: Endpoint) -> int:
         """Where nobody tells."""
@@ -231,6 +235,7 @@ class Ended(Struct, frozen=True, array_like=True, tag="e"):
     native_finish: str = ""  # the upstream's own word
     has_tools: bool = False  # whether the model was free to call some
     client: str = ""  # what it said of itself, a JSON object; nothing where it said nothing
+    audio_ms: int = 0  # of audio that was heard
 
 
 JournalLine = Started | Progressed | Ended

@@ -92,7 +92,8 @@ class Bridge:
                 raise BadAnswer(f"{endpoint.provider} streamed an answer that was not to be streamed.")
             return self._body(call, endpoint, content_type)
         if b"json" in content_type:
-            return _Unstreamed(self._body(call, endpoint, content_type), endpoint)
+            body = self._body(call, endpoint, content_type)
+            return body if call.service and SERVICES[call.service].makes_streams else _Unstreamed(body, endpoint)
         if b"html" in content_type:
             raise BadAnswer(f"{endpoint.provider} answered a streaming request with {content_type.decode('latin-1')}.")
         if endpoint.dialect == call.dialect == openai_chat.NAME:

@@ -147,12 +147,12 @@ def open_call(dialect: str, body: bytes) -> Call:
     call = Call(dialect, name, is_stream, len(body), fields)
     if "max_cost_usd" in fields:
         told = fields.pop("max_cost_usd")
-        call.ceiling = _ceiling(told)
+        call.ceiling = ceiling_in(told)
         call.size -= len(bytes(told))  # another number there must not change what it is compared with
     return call
 
 
-def _ceiling(told: Raw) -> money.Nanos | None:
+def ceiling_in(told: Raw) -> money.Nanos | None:
     try:
         amount = _decode_amount(told)
         return None if amount is None else money.ceiling_of_usd(amount)
@@ -261,7 +261,7 @@ def usage_in(raw: Raw, *, is_cost_reported: bool) -> Usage | None:
         completion = int(reported.completion_tokens)
     if not (0 <= prompt <= MAX_TOKENS and 0 <= completion <= MAX_TOKENS):
         return None
-    cost = _charged(reported.cost) if is_cost_reported else None
+    cost = charged(reported.cost) if is_cost_reported else None
     if is_half and cost is None:
         return Usage(prompt, 0, is_estimated=True)
     if type(reported) is not Reported:
@@ -276,7 +276,7 @@ def _beside(reported: Reported, left: int) -> int:
     return left if reasoning is not None and 0 < left == reasoning <= MAX_TOKENS else 0
 
 
-def _charged(told: Raw) -> money.Nanos | None:
+def charged(told: Raw) -> money.Nanos | None:
     """None for what is no amount of dollars."""
     try:
         amount = _decode_amount(told)
@@ -420,7 +420,7 @@ def stamped(fields: dict[str, Raw], usage: Usage, cost: money.Nanos | None, endp
     if given.find(b'"cost"') >= 0 or given.find(b'"prompt_tokens"') < 0:
         fields["usage"] = Raw(usage_object(_decode_fields(given) if given[:1] == b"{" else {}, usage, cost))
     else:
-        fields["usage"] = Raw(b'%b,"cost":%b}' % (given[: given.rindex(b"}")], _dollars(cost)))
+        fields["usage"] = Raw(b'%b,"cost":%b}' % (given[: given.rindex(b"}")], dollars(cost)))
     return _encode(fields)
 
 
@@ -433,7 +433,7 @@ def usage_object(members: dict[str, Raw], usage: Usage, cost: money.Nanos | None
         members["total_tokens"] = Raw(b"%d" % total)
     if usage.is_estimated:
         members["estimated"] = Raw(b"true")
-    members["cost"] = Raw(_dollars(cost))
+    members["cost"] = Raw(dollars(cost))
     return _encode(members)
 
 
@@ -466,7 +466,7 @@ def error_object(error: GatewayError) -> dict[str, object]:
     return {"message": str(error), "type": error.kind, "code": error.code, "metadata": error.metadata}
 
 
-def _dollars(cost: money.Nanos | None) -> bytes:
+def dollars(cost: money.Nanos | None) -> bytes:
     return b"null" if cost is None else money.usd_text(cost).encode()
 
 

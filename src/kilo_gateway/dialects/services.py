@@ -10,6 +10,7 @@ class Service(CallerDialect, Protocol):
     """A caller's dialect, and what upstreams are told of it. `name`: that of its calls' dialect and of its door."""
 
     name: str
+    makes_streams: bool  # of one JSON body, where an upstream did not stream what was to be streamed
 
     def obstacle(self, call: Call, endpoint: Endpoint) -> str:
         """Why this endpoint cannot serve it, with the cure, or nothing."""

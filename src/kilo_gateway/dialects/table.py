@@ -15,8 +15,11 @@ from kilo_gateway.dialects.completions import writing as completions_writing
 from kilo_gateway.dialects.converse import asking as converse_asking
 from kilo_gateway.dialects.converse import reading as converse_reading
 from kilo_gateway.dialects.counting.service import Counting
+from kilo_gateway.dialects.embeddings import others as embedding
+from kilo_gateway.dialects.embeddings.crossing import Crossing
 from kilo_gateway.dialects.embeddings.openai import OpenAISide
 from kilo_gateway.dialects.embeddings.service import Embeddings
+from kilo_gateway.dialects.embeddings.sides import Side
 from kilo_gateway.dialects.fim.service import EDIT, FIM, Completing, check_edit, check_fim
 from kilo_gateway.dialects.gemini import asking as gemini_asking
 from kilo_gateway.dialects.gemini import reading as gemini_reading
@@ -35,6 +38,7 @@ from kilo_gateway.dialects.responses import shaping as responses_shaping
 from kilo_gateway.dialects.responses import writing as responses_writing
 from kilo_gateway.dialects.services import Service
 from kilo_gateway.dialects.sides import CallerSide, UpstreamSide
+from kilo_gateway.dialects.transcription.service import Transcription
 
 CHAT, MESSAGES, RESPONSES = openai_chat.NAME, "anthropic-messages", "openai-responses"
 COMPLETIONS = completions_asking.NAME
@@ -88,9 +92,13 @@ RELAYS = {
     ),
 }
 
+_EMBEDDINGS: dict[str, Side] = {
+    CHAT: OpenAISide(), RESPONSES: OpenAISide(), "gemini": Crossing(embedding.of_gemini),
+    "cohere": Crossing(embedding.of_cohere), "bedrock-converse": Crossing(embedding.of_bedrock),
+}  # fmt: skip
 _SERVICES: tuple[Service, ...] = (
-    Embeddings({CHAT: OpenAISide(), RESPONSES: OpenAISide()}), Completing(FIM, check_fim), Completing(EDIT, check_edit),
-    Counting(),
+    Embeddings(_EMBEDDINGS), Completing(FIM, check_fim), Completing(EDIT, check_edit), Counting(),
+    Transcription(),
 )  # fmt: skip
 SERVICES = {each.name: each for each in _SERVICES}
 

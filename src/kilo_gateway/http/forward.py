@@ -22,10 +22,10 @@ from kilo_gateway.core.errors import (
     UpstreamError,
     UpstreamRefused,
 )
-from kilo_gateway.core.exchange import ENDED, HEADERS, RELAYING, SENT, Exchange
+from kilo_gateway.core.exchange import ENDED, HEADERS, HELD, RELAYING, SENT, Exchange
 from kilo_gateway.core.money import usd_text
 from kilo_gateway.core.pipeline import Pipeline
-from kilo_gateway.core.ports import CallerDialect
+from kilo_gateway.core.ports import Again, CallerDialect
 from kilo_gateway.core.types import Call, Endpoint, Outcome
 from kilo_gateway.http import answers, wire
 from kilo_gateway.http.patience import ANSWER, COMMENT, CONNECT, IDLE, Phase, Wait, first_look_s, next_step
@@ -162,6 +162,8 @@ class Forward:
         head.refuse_encoding()
         self._head = head
         if head.status == 200:
+            if exchange.call.service:
+                exchange.call.answer_lines = lines
             translator = self._pipeline.dialects.translator(exchange.call, self._endpoint, head.content_type)
             exchange.translator = translator
             self._feed = translator.feed
@@ -193,6 +195,9 @@ class Forward:
             rest = translator.finish()
         except UpstreamError as error:
             self._fall(error)
+            return
+        except Again as more:
+            self._ask_again(more)
             return
         except Exception as error:  # the door of an answer: whatever it was, the caller is told
             self._fall(defect(error))
@@ -252,8 +257,11 @@ class Forward:
         call = self._exchange.call
         if call.service and (answer := self._pipeline.dialects.at_once(call, endpoint)):
             self._answer_at_once(answer)
-            return
-        connection = self._pool.take(endpoint.origin)
+        else:
+            self._ask()
+
+    def _ask(self) -> None:
+        connection = self._pool.take(self._endpoint.origin)
         if connection is None:
             self._connect()
         else:
@@ -265,6 +273,13 @@ class Forward:
         self._close("ok")
         self._write(b"%bContent-Length: %d\r\n\r\n%b" % (self._answer_head(b"application/json"), len(answer), answer))
         self._client.answered()
+
+    def _ask_again(self, more: Again) -> None:
+        """The same endpoint, for the next part of what it takes in parts."""
+        exchange = self._exchange
+        exchange.spent, exchange.translator, exchange.state = more.used, None, HELD
+        self._connection = None
+        self._ask()
 
     def _connect(self) -> None:
         self._is_pooled = False

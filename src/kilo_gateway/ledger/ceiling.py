@@ -15,6 +15,7 @@ from kilo_gateway.core.types import Call, Decision, Endpoint, Extent
 
 MIN_OUTPUT_TOKENS = 256  # an answer that must be shorter is none
 ADDED_TOKENS = 1_000  # what providers put into a prompt themselves, for tools mostly
+AUDIO_TOKENS_PER_S = 40  # of audio; the dearest known are 32: https://ai.google.dev/gemini-api/docs/audio
 IMAGE_TOKENS = 50_000  # of one image; the dearest known is 48,169: https://platform.openai.com/docs/guides/images-vision
 
 
@@ -63,7 +64,11 @@ def output_cap(call: Call, endpoint: Endpoint) -> int | None:
 def _before_output(call: Call, extent: Extent, price: Price) -> int:
     """Pico-USD for all but the answer's tokens."""
     tokens = call.size + ADDED_TOKENS + extent.images * IMAGE_TOKENS
-    return tokens * price.dearest()[0] + price.request + extent.images * price.image
+    apiece = price.request + extent.images * price.image
+    if extent.audio_ms:
+        tokens += -(-extent.audio_ms * AUDIO_TOKENS_PER_S // 1000)
+        apiece += price.of_audio(extent.audio_ms)
+    return tokens * price.dearest()[0] + apiece
 
 
 def _too_dear(where: str, worst: Nanos, ceiling: Nanos) -> OutOfFunds:

@@ -46,12 +46,13 @@ class UsageRow(Struct, frozen=True):
     native_finish: str = ""
     has_tools: bool = False
     client: str = ""
+    audio_ms: int = 0
     repriced_ms: int | None = None
 
     def usage(self) -> Usage:
         """What a price is applied to."""
-        kinds = [getattr(self, name) for name in KINDS]
-        return Usage(self.prompt_tokens, self.completion_tokens, self.is_estimated, None, *kinds)
+        kinds = {name: getattr(self, name) for name in (*KINDS, "audio_ms")}
+        return Usage(self.prompt_tokens, self.completion_tokens, self.is_estimated, **kinds)
 
 
     def ended(self) -> Ended:

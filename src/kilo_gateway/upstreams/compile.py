@@ -78,7 +78,7 @@ def endpoint_of(upstream: UpstreamSettings, id: str, place: Place, hop: str, tok
         client_headers=tuple(word for word in upstream.client_headers or () if word not in own),
     )  # fmt: skip
     stream_head = _head(upstream.origin, stream_path, lines, hop) if stream_path else b""
-    services = services_of(upstream, endpoint.services)
+    services = services_of(upstream, endpoint.services, place.upstream_id)
     return replace(endpoint, stream_head=stream_head, aws=aws, services=services, platform=upstream.platform)
 
 

@@ -35,18 +35,24 @@ class Door(Struct, frozen=True):
 DOORS = {
     "openai-chat": Door(
         "/chat/completions",
-        services={"embeddings": "/embeddings", "fim": "/fim/completions", "edit": "/edit/completions"},
+        services={
+            "embeddings": "/embeddings", "fim": "/fim/completions", "edit": "/edit/completions",
+            "transcription": "/audio/transcriptions",
+        },
     ),
-    "openai-responses": Door("/responses", services={"embeddings": "/embeddings"}),
+    "openai-responses": Door("/responses", services={"embeddings": "/embeddings", "transcription": "/audio/transcriptions"}),
     "anthropic-messages": Door(
         "/messages", key_line="x-api-key: ", lines="anthropic-version: 2023-06-01\r\n",
         services={"count_tokens": "/messages/count_tokens"},
     ),
     "gemini": Door(
-        "/models/{model}:generateContent", "/models/{model}:streamGenerateContent?alt=sse", key_line="x-goog-api-key: "
+        "/models/{model}:generateContent", "/models/{model}:streamGenerateContent?alt=sse", key_line="x-goog-api-key: ",
+        services={"embeddings": "/models/{model}:batchEmbedContents"},
     ),
-    "cohere": Door("/chat"),
-    "bedrock-converse": Door("/model/{model}/converse", "/model/{model}/converse-stream"),
+    "cohere": Door("/chat", services={"embeddings": "/embed"}),
+    "bedrock-converse": Door(
+        "/model/{model}/converse", "/model/{model}/converse-stream", services={"embeddings": "/model/{model}/invoke"}
+    ),
 }
 
 

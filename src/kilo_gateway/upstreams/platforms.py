@@ -1,6 +1,7 @@
 """Azure OpenAI and Google's Vertex AI: dialects of others behind other paths, other credentials, and names of one's own."""
 
 import re
+from urllib.parse import quote
 
 from kilo_gateway.core.settings import UpstreamSettings
 from kilo_gateway.upstreams.doors import DOORS, Door
@@ -22,8 +23,11 @@ def door_of(upstream: UpstreamSettings) -> Door:
             return DOORS[upstream.dialect]
 
 
-def services_of(upstream: UpstreamSettings, found: dict[str, str] | None) -> dict[str, str] | None:
+def services_of(upstream: UpstreamSettings, found: dict[str, str] | None, upstream_id: str) -> dict[str, str] | None:
     """What is no chat, with the paths that are unusual. `found`: what its model does, as far as somebody said."""
+    if upstream.platform == "vertex" and upstream.dialect == "gemini":
+        path = f"{upstream.path}{_root(upstream)}/publishers/google/models/{quote(upstream_id, safe='@')}:predict"
+        return {"embeddings": path} if found is None or "embeddings" in found else {}
     if upstream.platform == "vertex":
         is_claude = upstream.dialect == "anthropic-messages"
         path = f"{upstream.path}{_root(upstream)}/publishers/anthropic/models/count-tokens:rawPredict"

@@ -43,3 +43,8 @@ def test_the_price_shown_is_that_of_the_place_that_is_asked_first_known_or_not()
     made = entry("a/b", Facts(), Facts(price=Price(0, 0)), Facts(price=Price(1, 1)))
     assert shown_facts(made) is made.places[0].facts and not is_free(made)
     assert is_free(replace(made, places=made.places[1:]))
+
+
+def test_an_hour_of_audio_leaves_the_price_of_tokens_unknown() -> None:
+    told = pricing(Facts(price=Price(0, 0, audio_hour=360_000_000_000)))
+    assert told == {"prompt": "-1", "completion": "-1", "audio_hour": "0.36"}

@@ -1,6 +1,8 @@
 """Embeddings where both sides have OpenAI's."""
 
+import base64
 import json
+import struct
 
 import pytest
 from msgspec.structs import replace
@@ -34,6 +36,27 @@ def test_the_request_is_spliced_and_the_answer_costed() -> None:
     assert (told["model"], told["provider"], told["usage"]) == (
         "a/m", "one", {"prompt_tokens": 7, "total_tokens": 7, "cost": 0.000007},
     )  # fmt: skip
+
+
+def test_what_is_meant_for_routers_is_sent_to_routers() -> None:
+    call = opened(provider={"order": ["x"]}, user="u")
+    assert set(json.loads(EMBEDDINGS.shape(call, ENDPOINT))) == {"model", "input", "user"} and call.dropped == ("provider",)
+    call = opened(provider={"order": ["x"]})
+    assert "provider" in json.loads(EMBEDDINGS.shape(call, replace(ENDPOINT, is_cost_reported=True))) and call.dropped == ()
+
+
+def test_numbers_become_base64_where_that_was_asked_for() -> None:
+    body = EMBEDDINGS.translator(opened(encoding_format="base64"), ENDPOINT, b"application/json")
+    body.feed(json.dumps({"data": [ROW, {**ROW, "index": 1}]}).encode())
+    packed = base64.b64encode(struct.pack("<2f", 0.25, -1.0)).decode()
+    assert json.loads(body.finish())["data"] == [{**ROW, "index": at, "embedding": packed} for at in (0, 1)]
+
+
+def test_of_parts_a_limit_on_cost_counts_the_images_and_refuses_what_has_no_bound() -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:"}}
+    assert EMBEDDINGS.extent(opened(input=[{"content": [image, {"type": "text"}]}])).images == 1
+    assert EMBEDDINGS.extent(opened(input=[{"content": [{"type": "input_video"}]}])).unbounded
+    assert EMBEDDINGS.extent(opened()).unbounded == ""
 
 
 def test_without_usage_it_is_estimated_and_says_so() -> None:

@@ -13,6 +13,7 @@ _WORDS = {
     "cache_read": "input_cache_read", "cache_write": "input_cache_write", "cache_write_1h": "input_cache_write_1h",
     "reasoning": "internal_reasoning",
 }  # fmt: skip
+_HOUR = "audio_hour"
 _APIECE = ("image", "request", "web_search")
 _DAY_MINUTES = 1440
 
@@ -33,11 +34,17 @@ def is_free(entry: Entry) -> bool:
 
 
 def pricing(facts: Facts) -> View:
-    """`prompt` and `completion` always; the others where a rate is known."""
+    """`prompt` and `completion` always, unknown where audio is charged by the hour; the others where a rate is known.
+
+    `audio_hour` is our own word: OpenRouter has none for it.
+    """
     view: View = {"prompt": UNKNOWN, "completion": UNKNOWN}
     if facts.price is not None:
         view |= _rates(facts.price)
         view |= {name: usd_text_of_pico(rate) for name in _APIECE if (rate := getattr(facts.price, name))}
+        if facts.price.audio_hour:
+            view[_HOUR] = usd_text_of_pico(facts.price.audio_hour)
+            view |= {"prompt": UNKNOWN, "completion": UNKNOWN} if not any(facts.price.dearest()) else {}
         if facts.price.overrides:
             view["overrides"] = [_override(each) for each in facts.price.overrides]
     if facts.discount is not None:

@@ -27,6 +27,7 @@ _is_list = msgspec.json.Decoder(list[Raw]).decode
 
 class Counting:
     name = NAME
+    makes_streams = False
     error_body = staticmethod(writing.error_body)
 
     def error_events(self, error: GatewayError, answer_id: str, model: str, created: int) -> bytes:

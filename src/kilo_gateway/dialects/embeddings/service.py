@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from kilo_gateway.core.errors import BadRequest
 from kilo_gateway.core.ports import Translator
@@ -14,6 +14,17 @@ from kilo_gateway.dialects.services import lacks
 
 NAME = "embeddings"
 _FORMATS = (b'"float"', b'"base64"', b"null")
+
+
+class _Part(Struct):
+    type: str = ""
+
+
+class _Shown(Struct):
+    content: list[_Part] = []
+
+
+_decode_shown = msgspec.json.Decoder(list[_Shown]).decode
 _decode_input = msgspec.json.Decoder(str | list[str | int | list[int] | dict[str, Raw]]).decode
 
 
@@ -21,6 +32,7 @@ class Embeddings:
     """`sides`: of each dialect of upstreams, how it is asked."""
 
     name = NAME
+    makes_streams = False
     error_body, error_events = staticmethod(openai_chat.error_body), staticmethod(openai_chat.error_events)
 
     def __init__(self, sides: Mapping[str, Side]) -> None:
@@ -33,7 +45,9 @@ class Embeddings:
         return call
 
     def extent(self, call: Call) -> Extent:
-        return Extent(images=0, choices=1, cap=0)
+        kinds = _kinds(call.fields["input"])
+        unbounded = next((f"a part of type {kind}" for kind in kinds if kind not in ("text", "image_url")), "")
+        return Extent(kinds.count("image_url"), choices=1, cap=0, unbounded=unbounded)
 
     def obstacle(self, call: Call, endpoint: Endpoint) -> str:
         side = self._sides.get(endpoint.dialect)
@@ -49,6 +63,14 @@ class Embeddings:
 
     def translator(self, call: Call, endpoint: Endpoint, content_type: bytes) -> Translator:
         return self._sides[endpoint.dialect].translator(call, endpoint)
+
+
+def _kinds(given: Raw) -> list[str]:
+    """Of the parts that are embedded, where it is parts and not texts or tokens."""
+    try:
+        return [part.type for shown in _decode_shown(given) for part in shown.content]
+    except msgspec.MsgspecError:
+        return []
 
 
 def _check(fields: Mapping[str, Raw]) -> None:

@@ -36,6 +36,7 @@ _decode_messages = msgspec.json.Decoder(list[_Message]).decode
 class Completing:
     """`check`: of a request's own fields; raises BadRequest."""
 
+    makes_streams = False
     error_body, error_events = staticmethod(openai_chat.error_body), staticmethod(openai_chat.error_events)
 
     def __init__(self, name: str, check: Callable[[Mapping[str, Raw]], None]) -> None:

@@ -90,7 +90,7 @@ def _messages(chance: random.Random, grain: int) -> list[Json]:
 
 
 def _said(chance: random.Random, ids: list[str], turn: int) -> list[Json]:
-    signature = "google-gemini-v1:signature:0:" + base64.b64encode(chance.randbytes(360)).decode()
+    signature = "KILO_SEALED_THOUGHT:google-gemini-v1:signature:0:" + base64.b64encode(chance.randbytes(360)).decode()
     said: list[Json] = [{"type": "thinking", "thinking": _prose(chance, 500), "signature": signature}]
     if turn % 3:
         said.append({"type": "text", "text": _prose(chance, 200)})

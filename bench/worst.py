@@ -14,6 +14,7 @@ import shutil
 import statistics
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ FEW, MANY = 1, 201
 PACES = ("alone", "burst")
 GOAL_MS, GOAL_CHUNK_US, GOAL_RATIO = 4.0, 15.0, 20.0
 WARM_UP = 10
+STREAMS = 32
 STARTS_S = 120.0
 ANSWERS_S = 60.0
 _KILO_TOML = """[server]
@@ -164,7 +166,14 @@ def _measure(subject: Subject, requests: int) -> None:
 
 
 def _ask(subject: Subject, pace: str, pieces: int, times: int) -> None:
-    """One behind the other on one connection; every answer is looked at. Raises WrongAnswer."""
+    """On STREAMS connections at once; every answer is looked at. Raises WrongAnswer."""
+    with ThreadPoolExecutor(STREAMS) as callers:
+        shares = [times * (number + 1) // STREAMS - times * number // STREAMS for number in range(STREAMS)]
+        for done in [callers.submit(_ask_one_by_one, subject, pace, pieces, share) for share in shares if share]:
+            done.result()
+
+
+def _ask_one_by_one(subject: Subject, pace: str, pieces: int, times: int) -> None:
     # With marks for the cache LiteLLM asks Gemini for a cached content before each request, which would cost it more.
     body = agent.body(subject.models[pace, pieces], is_marked=subject.name != litellm_proxy.NAME)
     headers = {

@@ -117,7 +117,8 @@ class RelayStream:
         if not data.endswith(EVENT_END):
             data = self._keep_partial_event(data)
         find = data.find  # half the price of `in`
-        if self._is_careful or (find(b'"usage"') >= 0 and _may_tell_usage(data)) or find(b'"error"') >= 0 or find(b"[DONE]") >= 0:
+        is_special = find(b'"error"') >= 0 or find(b"[DONE]") >= 0 or (find(b'"usage"') >= 0 and _may_tell_usage(data))
+        if self._is_careful or is_special:
             data = self._look_at_each(data)
         else:
             size = len(data)

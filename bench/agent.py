@@ -15,9 +15,12 @@ BODY_BYTES = 300_000
 Json = dict[str, Any]
 _EPHEMERAL = {"type": "ephemeral"}
 _MARK = b',"cache_control":{"type":"ephemeral"}'
-_WORDS = tuple(
-    ["the", "file", "reads", "a", "value", "and", "returns", "it", "to", "the", "caller", "when", "nothing", "else", "is", "left", "in", "the", "queue", "so", "that", "every", "test", "which", "looks", "for", "an", "error", "finds", "the", "line", "where", "it", "was", "raised", "import", "def", "class", "self", "return", "None", "True", "False", "async", "await", "with", "open", "path", "as", "handle", "for", "line", "in", "lines", "if", "not", "name", "config", "server", "client", "request", "response", "token", "stream", "buffer"]
+_PROSE = (
+    "the file reads a value and returns it to the caller when nothing else is left in the queue so that every test which "
+    "looks for an error finds the line where it was raised import def class self return None True False async await with "
+    "open path as handle for line in lines if not name config server client request response token stream buffer"
 )
+_WORDS = _PROSE.split()
 _LINES = (
     '        raise ValueError(f"cannot read {path!r}: {error}") from error',
     '    "dependencies": {"left-pad": "^1.3.0", "typescript": "~5.4.2"},',

@@ -15,11 +15,12 @@ BODY_BYTES = 300_000
 Json = dict[str, Any]
 _EPHEMERAL = {"type": "ephemeral"}
 _MARK = b',"cache_control":{"type":"ephemeral"}'
-_WORDS = (
+_PROSE = (
     "the file reads a value and returns it to the caller when nothing else is left in the queue so that every test which "
     "looks for an error finds the line where it was raised import def class self return None True False async await with "
     "open path as handle for line in lines if not name config server client request response token stream buffer"
-).split()
+)
+_WORDS = _PROSE.split()
 _LINES = (
     '        raise ValueError(f"cannot read {path!r}: {error}") from error',
     '    "dependencies": {"left-pad": "^1.3.0", "typescript": "~5.4.2"},',
@@ -27,7 +28,7 @@ _LINES = (
     "  const next = items.filter((item) => item.id !== \"main\" && item.path.startsWith('/src'));",
     "PASSED tests/http/test_server.py::test_a_caller_who_leaves_closes_his_upstream",
 )
-_NATIVE = "  ✓ größer als erwartet → „Straße“ naïve café 漢字"  # noqa: RUF001  # as listings have them
+_NATIVE = "  ✓ größer als erwartet → „Straße“ naïve café 漢字"  # as listings have them
 
 
 def body(model: str, *, is_marked: bool = True) -> bytes:
@@ -46,7 +47,7 @@ def _request(model: str, grain: int) -> Json:
     chance = random.Random(20261126)
     return {
         "model": model, "max_tokens": 32_000, "stream": True, "system": _system(chance),
-        "thinking": {"type": "enabled", "budget_tokens": 10_000}, "metadata": {"user_id": "user_0123456789abcdef_account__session_1"},
+        "thinking": {"type": "enabled", "budget_tokens": 10_000}, "metadata": {"user_id": "user_0123456789abcdef"},
         "tools": [_tool(chance, number) for number in range(TOOLS)], "messages": _messages(chance, grain),
     }  # fmt: skip
 
@@ -90,12 +91,13 @@ def _messages(chance: random.Random, grain: int) -> list[Json]:
 
 
 def _said(chance: random.Random, ids: list[str], turn: int) -> list[Json]:
-    signature = "google-gemini-v1:signature:0:" + base64.b64encode(chance.randbytes(360)).decode()
+    signature = "KILO_SEALED_THOUGHT:google-gemini-v1:signature:0:" + base64.b64encode(chance.randbytes(360)).decode()
     said: list[Json] = [{"type": "thinking", "thinking": _prose(chance, 500), "signature": signature}]
     if turn % 3:
         said.append({"type": "text", "text": _prose(chance, 200)})
     for id in ids:
-        edit = {"field_0": f"/home/user/project/src/file_{turn}.py", "edits": [{"old": _code(chance, 250), "new": _code(chance, 300)}]}
+        edits = [{"old": _code(chance, 250), "new": _code(chance, 300)}]
+        edit = {"field_0": f"/home/user/project/src/file_{turn}.py", "edits": edits}
         said.append({"type": "tool_use", "id": id, "name": f"Tool{chance.randrange(TOOLS)}", "input": edit})
     return said
 

@@ -16,6 +16,7 @@ BETWEEN_S = 0.001
 SIGNATURE = "CvQBAXLI2nx" + "k3J9bQ7Zr1" * 60 + "A="
 ARGUMENTS = {"field_0": "/home/user/project/src/file.py", "edits": [{"old": 'print("a")\n' * 8, "new": "return None\n" * 8}]}
 THOUGHTS_OF_TEN = 2  # the first fifth is thought
+_OK = b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\n"
 _TEXT = " and so the next line of the answer says what was found"
 
 
@@ -25,7 +26,7 @@ def event(parts: list[dict[str, Any]], at: int, finish: str | None = None) -> by
         candidate["finishReason"] = finish
     counts = {"promptTokenCount": 75_000, "candidatesTokenCount": at * 12, "totalTokenCount": 75_000 + at * 12}
     usage = counts | {"promptTokensDetails": [{"modality": "TEXT", "tokenCount": 75_000}], "thoughtsTokenCount": 240}
-    told = {"candidates": [candidate], "usageMetadata": usage, "modelVersion": "gemini-3-pro-preview", "responseId": "WorstHonest1"}
+    told = {"candidates": [candidate], "usageMetadata": usage, "modelVersion": "gemini-3-pro-preview", "responseId": "W1"}
     return b"data: " + json.dumps(told).encode() + b"\r\n\r\n"
 
 
@@ -66,13 +67,13 @@ class Upstream:
     async def _answer(self, head: bytes, body: bytes, writer: asyncio.StreamWriter) -> None:
         if head.startswith(b"GET "):
             told = json.dumps(brought(self._last) if self._last else {}).encode()
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(told), told))
+            writer.write(_OK % b"application/json" + b"Content-Length: %d\r\n\r\n%b" % (len(told), told))
             return
         self._last = body
         _, pace, pieces, *_ = head.split(b" ", 2)[1].split(b"/")
         count = int(pieces)
         events = self._answers.setdefault(count, answer(count))
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        writer.write(_OK % b"text/event-stream" + b"Transfer-Encoding: chunked\r\n\r\n")
         chunks = [b"%x\r\n%b\r\n" % (len(each), each) for each in events]
         if pace == b"burst":
             writer.write(b"".join(chunks))

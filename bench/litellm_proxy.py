@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import machine
 from gateways import DidNotStart, Recipe
 
 # The newest whose extra [proxy] could be had whole on the day of the figures.
@@ -26,7 +25,8 @@ def recipe(port: int, upstreams: dict[str, str], upstream_id: str, directory: Pa
     """`upstreams`: base URL by the name that callers ask for. One worker, as the gateway has."""
     directory.mkdir(parents=True, exist_ok=True)
     models = "".join(
-        f"  - model_name: {name}\n    litellm_params: {{model: gemini/{upstream_id}, api_base: '{url}', api_key: sk-upstream}}\n"
+        f"  - model_name: {name}\n"
+        f"    litellm_params: {{model: gemini/{upstream_id}, api_base: '{url}', api_key: sk-upstream}}\n"
         for name, url in upstreams.items()
     )
     settings = "litellm_settings: {telemetry: false, num_retries: 0}\n"
@@ -48,12 +48,7 @@ def installed() -> Path:
             subprocess.run([sys.executable, "-m", "venv", str(directory)], check=True)
             subprocess.run(pip, check=True, timeout=_INSTALL_S)
         except (OSError, subprocess.SubprocessError) as error:
-            raise DidNotStart(f"LiteLLM {VERSION} cannot be installed: {error}; leave it out with --without-litellm") from error
+            raise DidNotStart(f"LiteLLM {VERSION} cannot be installed: {error}; see --without-litellm") from error
         mark.touch()
     return directory / "bin/litellm"
 
-
-def worker(pid: int) -> int:
-    """The process of the tree that has used most CPU."""
-    used = machine.cpu_s(pid)
-    return max(used, key=lambda each: used[each])

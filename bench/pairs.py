@@ -15,9 +15,9 @@ from kilo_gateway.core.types import Call, Endpoint, Origin
 from kilo_gateway.dialects import openai_chat
 from kilo_gateway.dialects.bridge import Bridge
 from kilo_gateway.dialects.callers import Caller
+from kilo_gateway.dialects.hub.asked import Target
 from kilo_gateway.dialects.repair import repaired
 from kilo_gateway.dialects.table import CALLERS, MESSAGES_CALLER, RESPONSES_CALLER, UPSTREAMS
-from kilo_gateway.dialects.hub.asked import Target
 
 PIECES = ("text", "thought", "arguments")
 REPEATS, BEST_OF = 300, 15

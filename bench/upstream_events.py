@@ -9,7 +9,7 @@ from typing import Any
 
 Json = dict[str, Any]
 _TEXT = " and so the next line"
-_ARGUMENTS = '{\\"old\\": \\"retur'
+_ARGUMENTS = '{"old": "retur'
 _IDS = '"id":"chatcmpl-abc123","object":"chat.completion.chunk","created":1764000000,"model":"some-model"'
 
 
@@ -55,7 +55,7 @@ def _gemini(part: Json) -> bytes:
     counts = {"promptTokenCount": 1200, "candidatesTokenCount": 40, "totalTokenCount": 1240, "thoughtsTokenCount": 7}
     usage = counts | {"promptTokensDetails": [{"modality": "TEXT", "tokenCount": 1200}]}
     candidate = {"content": {"parts": [part], "role": "model"}, "index": 0}
-    return _sse({"candidates": [candidate], "usageMetadata": usage, "modelVersion": "gemini-3-pro", "responseId": "AbCd1234"})
+    return _sse({"candidates": [candidate], "usageMetadata": usage, "modelVersion": "gemini-3-pro", "responseId": "AbCd12"})
 
 
 def _converse(kind: str, **members: object) -> bytes:
@@ -82,44 +82,72 @@ def _thinking(text: str) -> str:
     return json.dumps({"reasoning": text, "reasoning_details": [{"type": "reasoning.text", "text": text, "index": 0}]})
 
 
-STREAMS: dict[str, Callable[[], Stream]] = {
-    "openai-chat": lambda: Stream(
+def openai_chat() -> Stream:
+    function = '{"name":"edit","arguments":""}'
+    return Stream(
         _chat('{"role":"assistant","content":""}'), _chat(_thinking(_TEXT)), _chat(f'{{"content":"{_TEXT}"}}'),
-        _chat('{"tool_calls":[{"index":0,"id":"call_1","type":"function","function":{"name":"edit","arguments":""}}]}'),
-        _chat(f'{{"tool_calls":[{{"index":0,"function":{{"arguments":"{_ARGUMENTS}"}}}}]}}'),
-    ),
-    "openai-responses": lambda: Stream(
-        _responses("created", response={"id": "resp_1", "model": "some-model", "created_at": 1764000000, "status": "in_progress"})
-        + _responses("output_item.added", output_index=0, item={"type": "reasoning", "id": "rs_1", "summary": []})
-        + _responses("output_item.added", output_index=1, item={"type": "message", "id": "msg_1", "content": []}),
-        _responses("reasoning_summary_text.delta", item_id="rs_1", output_index=0, summary_index=0, delta=_TEXT, obfuscation="x8Hq"),
-        _responses("output_text.delta", item_id="msg_1", output_index=1, content_index=0, delta=_TEXT, logprobs=[], obfuscation="x8Hq"),
-        _responses("output_item.added", output_index=2, item={"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "edit"}),
-        _responses("function_call_arguments.delta", item_id="fc_1", output_index=2, delta=json.loads(f'"{_ARGUMENTS}"'), obfuscation="x8"),
-    ),
-    "anthropic-messages": lambda: Stream(
-        _messages("message_start", message={
-            "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-some", "content": [],
-            "usage": {"input_tokens": 1200, "output_tokens": 1},
-        })
-        + _block(0, {"type": "thinking", "thinking": "", "signature": ""}) + _block(1, {"type": "text", "text": ""}),
+        _chat(f'{{"tool_calls":[{{"index":0,"id":"call_1","type":"function","function":{function}}}]}}'),
+        _chat(json.dumps({"tool_calls": [{"index": 0, "function": {"arguments": _ARGUMENTS}}]})),
+    )  # fmt: skip
+
+
+def openai_responses() -> Stream:
+    created = {"id": "resp_1", "model": "some-model", "created_at": 1764000000, "status": "in_progress"}
+    call = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "edit"}
+
+    def added(at: int, item: Json) -> bytes:
+        return _responses("output_item.added", output_index=at, item=item)
+
+    def delta(kind: str, id: str, at: int, text: str, **more: object) -> bytes:
+        return _responses(f"{kind}.delta", item_id=id, output_index=at, delta=text, obfuscation="x8Hq3k", **more)
+
+    return Stream(
+        _responses("created", response=created) + added(0, {"type": "reasoning", "id": "rs_1", "summary": []})
+        + added(1, {"type": "message", "id": "msg_1", "content": []}),
+        delta("reasoning_summary_text", "rs_1", 0, _TEXT, summary_index=0),
+        delta("output_text", "msg_1", 1, _TEXT, content_index=0, logprobs=[]), added(2, call),
+        delta("function_call_arguments", "fc_1", 2, _ARGUMENTS),
+    )  # fmt: skip
+
+
+def anthropic_messages() -> Stream:
+    usage = {"input_tokens": 1200, "output_tokens": 1}
+    message = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-some", "content": [], "usage": usage}
+    return Stream(
+        _messages("message_start", message=message) + _block(0, {"type": "thinking", "thinking": "", "signature": ""})
+        + _block(1, {"type": "text", "text": ""}),
         _block_delta(0, type="thinking_delta", thinking=_TEXT), _block_delta(1, type="text_delta", text=_TEXT),
         _block(2, {"type": "tool_use", "id": "toolu_1", "name": "edit", "input": {}}),
-        _block_delta(2, type="input_json_delta", partial_json=json.loads(f'"{_ARGUMENTS}"')),
-    ),
-    "gemini": lambda: Stream(
-        b"", _gemini({"text": _TEXT, "thought": True}), _gemini({"text": _TEXT}), b"",
-        _gemini({"functionCall": {"name": "edit", "args": {"old": "return None"}}, "thoughtSignature": "QUJD" * 100}),
-    ),
-    "bedrock-converse": lambda: Stream(
-        _converse("messageStart", role="assistant"), _converse_delta(0, reasoningContent={"text": _TEXT}), _converse_delta(1, text=_TEXT),
-        _converse("contentBlockStart", contentBlockIndex=2, start={"toolUse": {"toolUseId": "tooluse_1", "name": "edit"}}),
-        _converse_delta(2, toolUse={"input": json.loads(f'"{_ARGUMENTS}"')}), b"application/vnd.amazon.eventstream",
-    ),
-    "cohere": lambda: Stream(
-        _sse({"id": "a-1", "type": "message-start", "delta": {"message": {"role": "assistant", "content": []}}}, is_named=True),
-        _cohere("content-delta", {"content": {"thinking": _TEXT}}), _cohere("content-delta", {"content": {"text": _TEXT}}, 1),
-        _cohere("tool-call-start", {"tool_calls": {"id": "edit_1", "type": "function", "function": {"name": "edit", "arguments": ""}}}),
-        _cohere("tool-call-delta", {"tool_calls": {"function": {"arguments": json.loads(f'"{_ARGUMENTS}"')}}}),
-    ),
+        _block_delta(2, type="input_json_delta", partial_json=_ARGUMENTS),
+    )  # fmt: skip
+
+
+def gemini() -> Stream:
+    call = {"functionCall": {"name": "edit", "args": {"old": "return None"}}, "thoughtSignature": "QUJD" * 100}
+    return Stream(b"", _gemini({"text": _TEXT, "thought": True}), _gemini({"text": _TEXT}), b"", _gemini(call))
+
+
+def bedrock_converse() -> Stream:
+    use = {"toolUse": {"toolUseId": "tooluse_1", "name": "edit"}}
+    return Stream(
+        _converse("messageStart", role="assistant"), _converse_delta(0, reasoningContent={"text": _TEXT}),
+        _converse_delta(1, text=_TEXT), _converse("contentBlockStart", contentBlockIndex=2, start=use),
+        _converse_delta(2, toolUse={"input": _ARGUMENTS}), b"application/vnd.amazon.eventstream",
+    )  # fmt: skip
+
+
+def cohere() -> Stream:
+    start = {"id": "a-1", "type": "message-start", "delta": {"message": {"role": "assistant", "content": []}}}
+    function = {"name": "edit", "arguments": ""}
+    return Stream(
+        _sse(start, is_named=True), _cohere("content-delta", {"content": {"thinking": _TEXT}}),
+        _cohere("content-delta", {"content": {"text": _TEXT}}, 1),
+        _cohere("tool-call-start", {"tool_calls": {"id": "edit_1", "type": "function", "function": function}}),
+        _cohere("tool-call-delta", {"tool_calls": {"function": {"arguments": _ARGUMENTS}}}),
+    )  # fmt: skip
+
+
+STREAMS: dict[str, Callable[[], Stream]] = {
+    "openai-chat": openai_chat, "openai-responses": openai_responses, "anthropic-messages": anthropic_messages,
+    "gemini": gemini, "bedrock-converse": bedrock_converse, "cohere": cohere,
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""The worst honest request: 300 KB of a coding agent's Messages to Gemini, streamed. CPU of this gateway, and of LiteLLM's proxy.
+"""The worst honest request: 300 KB of a coding agent's Messages to Gemini, streamed. CPU of the gateway and of LiteLLM.
 
     python bench/worst.py [--requests N] [--without-litellm]
 
@@ -11,12 +11,13 @@ import http.client
 import json
 import os
 import shutil
-import statistics
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import agent
 import gateways
@@ -27,9 +28,10 @@ from gateways import Recipe, Running
 
 UPSTREAM_ID = "gemini-3-pro-preview"
 FEW, MANY = 1, 201
-PACES = ("alone", "burst")
+KINDS = (("alone", FEW), ("alone", MANY), ("burst", MANY))
 GOAL_MS, GOAL_CHUNK_US, GOAL_RATIO = 4.0, 15.0, 20.0
-WARM_UP = 10
+STREAMS = 32
+WARM_UP = 32
 STARTS_S = 120.0
 ANSWERS_S = 60.0
 _KILO_TOML = """[server]
@@ -48,9 +50,8 @@ models = [ {{ id = "worst/{name}", upstream_id = "{model}", input_usd_per_mtok =
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """CPU ms of a request: of the process that serves, and of all. Medians of rounds."""
+class Cost(NamedTuple):
+    """CPU ms of a request: of the process that serves, and of all."""
 
     worker_ms: float
     all_ms: float
@@ -66,9 +67,10 @@ class Subject:
     costs: dict[tuple[str, int], list[Cost]]
     arrived: dict[str, int]
 
-    def cost(self, pace: str, pieces: int) -> Cost:
+    def least(self, pace: str, pieces: int) -> Cost:
+        """What others do on the machine meanwhile only adds to it."""
         of = self.costs[pace, pieces]
-        return Cost(statistics.median(each.worker_ms for each in of), statistics.median(each.all_ms for each in of))
+        return Cost(min(each.worker_ms for each in of), min(each.all_ms for each in of))
 
 
 class WrongAnswer(Exception):
@@ -77,8 +79,8 @@ class WrongAnswer(Exception):
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--requests", type=int, default=40, help="of each kind in each round; default 40")
-    parser.add_argument("--rounds", type=int, default=3, help="default 3; figures are medians")
+    parser.add_argument("--requests", type=int, default=64, help="of each kind in each round; default 64")
+    parser.add_argument("--rounds", type=int, default=3, help="default 3; figures are of the best")
     parser.add_argument("--without-litellm", action="store_true", help="this gateway alone; nothing is installed")
     parser.add_argument("--command", help="the gateway's executable; default: kilo-gateway of this Python")
     parser.add_argument("--first-port", type=int, default=8700, help="three ports from here on are used")
@@ -104,7 +106,7 @@ def _started(given: argparse.Namespace, directory: Path, stack: contextlib.ExitS
     port = given.first_port
     command = (sys.executable, str(tools.HERE / "gemini_upstream.py"), str(port))
     stack.callback(gateways.stop, gateways.start_upstream(Recipe("gemini_upstream", port, command, directory / "upstream")))
-    names = {f"{pace}-{pieces}": f"http://127.0.0.1:{port}/{pace}/{pieces}/v1beta" for pace in PACES for pieces in (FEW, MANY)}
+    names = {f"{pace}-{pieces}": f"http://127.0.0.1:{port}/{pace}/{pieces}/v1beta" for pace, pieces in KINDS}
     recipes = [_kilo(port + 1, names, directory / "kilo", tools.gateway_command(given.command))]
     if not given.without_litellm:
         recipes.append(litellm_proxy.recipe(port + 2, names, UPSTREAM_ID, directory / "litellm"))
@@ -112,7 +114,7 @@ def _started(given: argparse.Namespace, directory: Path, stack: contextlib.ExitS
         running = Running(recipe.name, recipe.port, gateways.spawn(recipe, machine.GATEWAY_CORE))
         stack.callback(gateways.stop, running)
         prefix = "worst/" if recipe.name == "kilo" else ""
-        models = {(pace, pieces): f"{prefix}{pace}-{pieces}" for pace in PACES for pieces in (FEW, MANY)}
+        models = {(pace, pieces): f"{prefix}{pace}-{pieces}" for pace, pieces in KINDS}
         subject = Subject(recipe.name, running, models, {key: [] for key in models}, {})
         _wait(subject, recipe)
         subject.arrived = _arrived(port)
@@ -144,8 +146,8 @@ def _wait(subject: Subject, recipe: Recipe) -> None:
             log = (recipe.directory / "log.txt").read_text(errors="replace")[-2000:]
             raise gateways.DidNotStart(f"{recipe.name} did not start: {complaint}\n{log}")
         time.sleep(0.2)
-    for pace in PACES:
-        _ask(subject, pace, MANY, WARM_UP)
+    for pace, pieces in KINDS:
+        _ask(subject, pace, pieces, WARM_UP)
     pid = subject.running.pid or 0
     used = machine.cpu_s(pid)
     _ask(subject, "burst", MANY, WARM_UP)
@@ -164,12 +166,19 @@ def _measure(subject: Subject, requests: int) -> None:
 
 
 def _ask(subject: Subject, pace: str, pieces: int, times: int) -> None:
-    """One behind the other on one connection; every answer is looked at. Raises WrongAnswer."""
+    """On STREAMS connections at once; every answer is looked at. Raises WrongAnswer."""
+    with ThreadPoolExecutor(STREAMS) as callers:
+        shares = [times * (number + 1) // STREAMS - times * number // STREAMS for number in range(STREAMS)]
+        for done in [callers.submit(_ask_one_by_one, subject, pace, pieces, share) for share in shares if share]:
+            done.result()
+
+
+def _ask_one_by_one(subject: Subject, pace: str, pieces: int, times: int) -> None:
     # With marks for the cache LiteLLM asks Gemini for a cached content before each request, which would cost it more.
     body = agent.body(subject.models[pace, pieces], is_marked=subject.name != litellm_proxy.NAME)
     headers = {
-        "Authorization": f"Bearer {subject.running.key}", "Content-Type": "application/json", "anthropic-version": "2023-06-01",
-        "Accept": "text/event-stream", "User-Agent": "claude-cli/2.0.0 (external, cli)",
+        "Authorization": f"Bearer {subject.running.key}", "Content-Type": "application/json",
+        "anthropic-version": "2023-06-01", "Accept": "text/event-stream", "User-Agent": "claude-cli/2.0.0 (external, cli)",
     }  # fmt: skip
     connection = http.client.HTTPConnection("127.0.0.1", subject.running.port, timeout=ANSWERS_S)
     with contextlib.closing(connection):
@@ -197,23 +206,21 @@ def _arrived(port: int) -> dict[str, int]:
 
 def _table(subjects: list[Subject]) -> list[str]:
     names = {"kilo": "this gateway", litellm_proxy.NAME: f"LiteLLM {litellm_proxy.VERSION}"}
-    rows = [["CPU, all processes", *(names[each.name] for each in subjects), "ratio", "goal"]]
-    rows.append(["-" * len(rows[0][0]), *("---" for _ in rows[0][1:])])
+    rows = [["CPU of all processes", *(names[each.name] for each in subjects), "ratio", "goal"]]
+    rows.append(["---"] * len(rows[0]))
 
     def add(what: str, figures: list[float], digits: int, goal: str = "") -> None:
         ratio = f"{figures[1] / figures[0]:.0f}" if len(figures) > 1 and figures[0] > 0 else "-"
         rows.append([what, *(f"{each:,.{digits}f}" for each in figures), ratio, goal])
 
-    chunks = MANY - FEW
-    for pace in PACES:
-        few, many = [each.cost(pace, FEW) for each in subjects], [each.cost(pace, MANY) for each in subjects]
-        how = "each by itself" if pace == "alone" else "all at once"
-        add(f"a request, {FEW} chunk, ms", [each.all_ms for each in few], 2, f"<= {GOAL_MS:.0f}, ratio >= {GOAL_RATIO:.0f}")
-        add("  of the worker alone, ms", [each.worker_ms for each in few], 2)
-        add(f"a request, {MANY} chunks, {how}, ms", [each.all_ms for each in many], 2)
-        add("  of the worker alone, ms", [each.worker_ms for each in many], 2)
-        each_us = [(after.worker_ms - before.worker_ms) / chunks * 1e3 for before, after in zip(few, many, strict=True)]
-        add(f"a chunk, {how}, µs", each_us, 1, f"<= {GOAL_CHUNK_US:.0f}")
+    few = [each.least("alone", FEW) for each in subjects]
+    add(f"a request, answered in {FEW} chunk, ms", [each.all_ms for each in few], 2, f"≤ {GOAL_MS:.0f}")
+    for pace, how in (("alone", "each by itself"), ("burst", "all in one read")):
+        many = [each.least(pace, MANY) for each in subjects]
+        each_us = [(after.all_ms - before.all_ms) / (MANY - FEW) * 1e3 for before, after in zip(few, many, strict=True)]
+        add(f"in {MANY} chunks, {how}, ms", [each.all_ms for each in many], 2, f"ratio ≥ {GOAL_RATIO:.0f}")
+        add("a chunk, µs", each_us, 1, f"≤ {GOAL_CHUNK_US:.0f}")
+    add("the worker alone: a request, ms", [each.worker_ms for each in few], 2)
     lines = [f"| {' | '.join(row)} |" for row in rows]
     arrived = [f"{each.name}: what reached Gemini: {each.arrived}" for each in subjects]
     asked = f"{len(agent.body('worst/alone-201')):,} bytes of Messages; {time.strftime('%Y-%m-%d')}"

@@ -117,7 +117,8 @@ class RelayStream:
         if not data.endswith(EVENT_END):
             data = self._keep_partial_event(data)
         find = data.find  # half the price of `in`
-        if self._is_careful or find(b'"usage"') >= 0 or find(b'"error"') >= 0 or find(b"[DONE]") >= 0:
+        is_special = find(b'"error"') >= 0 or find(b"[DONE]") >= 0 or (find(b'"usage"') >= 0 and _may_tell_usage(data))
+        if self._is_careful or is_special:
             data = self._look_at_each(data)
         else:
             size = len(data)
@@ -189,7 +190,7 @@ class RelayStream:
         return data[:end]
 
     def _look_at_each(self, data: bytes) -> bytes:
-        """The events of `data` that may leave. Most that come here only have `"usage":null` in them."""
+        """The events of `data` that may leave."""
         out: list[bytes] = []
         for event in _EVENTS(data):
             if not event or self.is_done:
@@ -317,6 +318,11 @@ def _estimated(told: Usage | None, call: Call, endpoint: Endpoint, completion_to
     """`told`: usage that is silent on the completion, if any."""
     prompt = call.estimated_prompt_tokens(endpoint) if told is None else told.prompt_tokens
     return Usage(prompt, completion_tokens, is_estimated=True)
+
+
+def _may_tell_usage(data: bytes) -> bool:
+    """OpenAI puts `"usage":null` into each chunk that says something."""
+    return data.count(b'"usage"') != data.count(b'"usage":null') or b'"choices":[]' in data
 
 
 def _about_lines(data: bytes) -> int:

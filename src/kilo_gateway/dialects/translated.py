@@ -201,9 +201,9 @@ class TranslatedStream:
                     error.before = b"".join(out)
                     raise error
                 self._accounts.note(event)
-                if not (self._hides_thoughts and isinstance(event, ThoughtDelta)):
+                if type(event) is not Told and not (self._hides_thoughts and isinstance(event, ThoughtDelta)):
                     self._waiting.append(event)
-            if self._accounts.has_said:
+            if self._waiting and self._accounts.has_said:
                 out.append((self._writer or self._begin()).write(self._waiting))
                 self._waiting = []
         return b"".join(out)

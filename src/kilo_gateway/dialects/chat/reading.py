@@ -135,9 +135,10 @@ class Reader:
                     yield from self._said(said)
                 if choice.finish_reason:
                     yield self._finish(choice.finish_reason)
-        usage = openai_chat.usage_in(chunk.usage, is_cost_reported=self._is_cost_reported)
-        if usage is not None:
-            yield Told(usage)
+        if bytes(chunk.usage) != b"null":  # as it is in most chunks
+            usage = openai_chat.usage_in(chunk.usage, is_cost_reported=self._is_cost_reported)
+            if usage is not None:
+                yield Told(usage)
 
     def _finish(self, native: str) -> Finished:
         reason = REASONS.get(native, "stop")

@@ -57,7 +57,7 @@ class Part(Struct, rename="camel", omit_defaults=True):
 
 class Answered(Struct, frozen=True, omit_defaults=True):
     name: str
-    response: Raw
+    response: Raw | dict[str, str]
     id: str = ""
     parts: tuple[Part, ...] = ()
 

@@ -1,6 +1,5 @@
 """Thought signatures: which may go back, and on which part. https://ai.google.dev/gemini-api/docs/thought-signatures"""
 
-import base64
 import binascii
 
 from kilo_gateway.dialects.gemini.parts import Part
@@ -14,16 +13,16 @@ FORMAT: Format = "google-gemini-v1"
 # Without it no conversation could change over to Gemini 3 once a tool has been called.
 SKIP = "skip_thought_signature_validator"
 
-_STANDARD = str.maketrans("-_", "+/")
+_STANDARD = bytes.maketrans(b"-_", b"+/")
 
 
 def valid(signature: str, notes: Notes) -> str:
     """The signature, when it is base64 or base64url; else empty, and noted."""
-    plain = "".join(signature.split()).translate(_STANDARD).rstrip("=")
+    plain = b"".join(signature.encode(errors="replace").split()).translate(_STANDARD).rstrip(b"=")
     try:
-        decoded = base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
-        is_whole = base64.b64encode(decoded).decode().rstrip("=") == plain
-    except (binascii.Error, ValueError):  # ValueError: not ASCII
+        decoded = binascii.a2b_base64(plain + b"=" * (-len(plain) % 4), strict_mode=True)
+        is_whole = binascii.b2a_base64(decoded, newline=False).rstrip(b"=") == plain
+    except binascii.Error:
         is_whole = False
     if is_whole and plain:
         return signature
@@ -42,18 +41,28 @@ def placed(parts: list[Part], is_third: bool) -> list[Part]:
     if not any(_is_thought(part) for part in parts):
         return parts
     given: set[int] = set()
-    return [part for at, part in enumerate(parts) if not (_is_thought(part) and _gives(parts, at, given, is_third))]
+    kept: list[Part] = []
+    after = 0  # of a run of thoughts; it only goes forward, or a long run would be walked again for each of them
+    for at, part in enumerate(parts):
+        if _is_thought(part):
+            after = max(after, at + 1)
+            while after < len(parts) and (_is_thought(parts[after]) or (after in given and parts[after].function_call)):
+                after += 1
+            if _gives(parts, at, after, given, is_third):
+                continue
+        kept.append(part)
+    return kept
 
 
 def _is_thought(part: Part) -> bool:
     return part.thought or (part.text == "" and bool(part.thought_signature))
 
 
-def _gives(parts: list[Part], at: int, given: set[int], is_third: bool) -> bool:
-    """Whether the signature of the thought at `at` found another part. `given`: parts that have got one this way."""
-    after = at + 1
-    while after < len(parts) and (_is_thought(parts[after]) or (after in given and parts[after].function_call)):
-        after += 1
+def _gives(parts: list[Part], at: int, after: int, given: set[int], is_third: bool) -> bool:
+    """Whether the signature of the thought at `at` found another part. `after`: the next one that might want it.
+
+    `given`: parts that have got one this way.
+    """
     is_bare = not parts[at].thought
     choice = [after] if after < len(parts) and parts[after].function_call and (is_bare or is_third) else []
     if is_bare:

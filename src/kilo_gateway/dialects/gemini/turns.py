@@ -98,16 +98,13 @@ class Turns:
         by_call = {part.id: part for part in parts if isinstance(part, Thought) and part.id in calls}
         made: list[Part] = []
         for part in parts:
-            match part:
-                case Text(text):
-                    made += [Part(text)] if text else []
-                case ToolCall():
-                    made.append(self._called(part, by_call.get(part.id)))
-                case Thought():
-                    if part.id not in calls and (thought := self._thought(part)):
-                        made.append(thought)
-                case _:
-                    made += self._given((part,))
+            if isinstance(part, ToolCall):
+                made.append(self._called(part, by_call.get(part.id)))
+            elif isinstance(part, Thought):
+                if part.id not in calls and (thought := self._thought(part)):
+                    made.append(thought)
+            else:
+                made += self._given((part,))
         made = signatures.placed(made, self._model.is_third)
         if self._model.is_third:
             self._sign(made)
@@ -153,7 +150,8 @@ class Turns:
             self._notes.change("messages: a result added for a call that has none")
             return Part(function_response=Answered(call.name, _MISSING, call.id))
         shown = [one for part in result.parts if isinstance(part, Media) and (one := media(part, self._notes))]
-        response = response_of(result) if texts_of(result) or result.is_error or not shown else _NOTHING
+        text = texts_of(result)
+        response = response_of(text, result.is_error) if text or result.is_error or not shown else _NOTHING
         if shown and not self._model.is_third:
             self._notes.change("messages: images and files of results put behind them")
             beside += shown
@@ -191,16 +189,16 @@ def matched(messages: Sequence[Message]) -> tuple[list[ToolResult | None], set[i
     return results, orphans
 
 
-def response_of(result: ToolResult) -> Raw:
+def response_of(text: str, is_error: bool) -> Raw | dict[str, str]:
     """A JSON object as it is, anything else as a member of one.
 
     `$ref` in a response refers to media beside it (https://ai.google.dev/gemini-api/docs/function-calling#multimodal), so an
     object that has it, as schemas do, goes as text.
     """
-    text = texts_of(result)
-    if '"$ref"' not in text and (whole := object_of(text)) is not None:
-        return Raw(b'{"error":%b}' % bytes(whole)) if result.is_error and "error" not in _decode_object(whole) else whole
-    return Raw(_encode({"error" if result.is_error else "result": text}))
+    whole = object_of(text)
+    if whole is None or b'"$ref"' in bytes(whole):
+        return {"error" if is_error else "result": text}
+    return Raw(b'{"error":%b}' % bytes(whole)) if is_error and "error" not in _decode_object(whole) else whole
 
 
 def texts_of(result: ToolResult) -> str:

@@ -18,12 +18,15 @@ class _Share(Struct, rename="camel"):
 _Shares = list[_Share] | None
 
 
-class _Told(Struct, rename="camel"):
+class _Counts(Struct, rename="camel"):
     prompt_token_count: _Count | None = None
     candidates_token_count: _Count | None = None
     thoughts_token_count: _Count | None = None
     tool_use_prompt_token_count: _Count | None = None
     cached_content_token_count: _Count | None = None
+
+
+class _Told(_Counts, rename="camel"):
     prompt_tokens_details: _Shares = None
     cache_tokens_details: _Shares = None
     candidates_tokens_details: _Shares = None
@@ -31,12 +34,15 @@ class _Told(Struct, rename="camel"):
 
 
 _decode = msgspec.json.Decoder(_Told).decode
+_decode_counts = msgspec.json.Decoder(_Counts).decode
 
 
 def read_usage(raw: Raw) -> Usage | None:
-    """None where nothing is told, or what cannot be true."""
+    """None where nothing is told, or what cannot be true. It comes with every chunk, mostly of nothing but text."""
+    words = bytes(raw)
+    is_text = b"AUDIO" not in words and b"IMAGE" not in words
     try:
-        told = _decode(raw)
+        told = _decode_counts(words) if is_text else _decode(words)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     if told.prompt_token_count is None:
@@ -45,6 +51,8 @@ def read_usage(raw: Raw) -> Usage | None:
     prompt = told.prompt_token_count + (told.tool_use_prompt_token_count or 0)  # what its own tools have read stands beside
     completion = (told.candidates_token_count or 0) + thoughts
     read = min(told.cached_content_token_count or 0, prompt)
+    if not isinstance(told, _Told):
+        return Usage(prompt, completion, cache_read_tokens=read, reasoning_tokens=thoughts)
     heard, seen = _audio_and_images(told.prompt_tokens_details)
     heard_beside, seen_beside = _audio_and_images(told.tool_use_prompt_tokens_details)
     cached, _ = _audio_and_images(told.cache_tokens_details)

@@ -12,7 +12,7 @@ from kilo_gateway.dialects.hub.asked import Format, Thought
 OWN: Format = "anthropic-claude-v1"
 GEMINI: Format = "google-gemini-v1"
 UNKNOWN: Format = "unknown"  # of other makers' models behind this dialect: what they sign, Claude would refuse
-_FORMATS: tuple[Format, ...] = get_args(Format)
+_FORMATS: dict[str, Format] = {format: format for format in get_args(Format)}
 # Long, and of letters that texts seldom have: so it is quickly not found in a large request (foreign.py).
 MARK = "KILO_SEALED_THOUGHT:"
 _sealed = re.compile(rf"{MARK}([a-z0-9-]*)(?:@([0-9a-f]+))?:(signature|encrypted):(\d{{1,3}}):(.*)", re.DOTALL).fullmatch
@@ -34,7 +34,7 @@ def unseal(text: str, own: Format = OWN, *, is_redacted: bool = False) -> Though
     if not text:
         return Thought()
     found = _sealed(text) if text.startswith(MARK) else None
-    format = next((known for known in _FORMATS if known == found[1]), None) if found else None
+    format = _FORMATS.get(found[1]) if found else None
     if found is None or format is None:
         return Thought(encrypted=text, format=own) if is_redacted else Thought(signature=text, format=own)
     length = int(found[4])

@@ -12,6 +12,7 @@ from kilo_gateway.dialects.messages.signatures import GEMINI, unseal
 _PROVIDERS = frozenset({
     "server_tool_use", "mcp_tool_use", "container_upload", "tool_addition", "tool_removal", "browser_state",
 })  # fmt: skip
+_OF_ROLES = frozenset({"tool_use", "tool_result", "thinking", "redacted_thinking"})
 
 
 class Turns:
@@ -42,10 +43,9 @@ class Turns:
     def _parts(self, blocks: Iterable[shapes.Block], role: str, place: str) -> Iterator[Part]:
         inside = place if place == "system" else f"{place}.content"
         for at, block in enumerate(blocks):
-            parts = self._of_any(block, f"{inside}[{at}]")
-            if parts is None:
-                parts = self._of_role(block, role, f"{inside}[{at}]")
-            yield from parts
+            inner = f"{inside}[{at}]"
+            parts = self._of_any(block, inner)
+            yield from self._of_role(block, role, inner) if parts is None else parts
 
     def _of_any(self, block: shapes.Block, place: str) -> Iterable[Part] | None:
         """None for what stands in messages of one role alone."""
@@ -53,7 +53,9 @@ class Turns:
         if kind == "text":
             self._note_citations(block)
             return [Text(_needed(block.text, f"{place}.text"), mark(block.cache_control))]
-        if kind in _PROVIDERS or (kind.endswith("_tool_result") and kind != "tool_result"):
+        if kind in _OF_ROLES:
+            return None
+        if kind in _PROVIDERS or kind.endswith("_tool_result"):
             self.lost[f"messages[].content[type={kind[:60]}]"] = None
             return []
         if kind == "compaction":  # a summary of what came before
@@ -147,6 +149,10 @@ def _role(role: str) -> Role:
 
 def _apart(role: Role, parts: list[Part]) -> Iterator[Message]:
     """Runs of results, and what stands between."""
+    results = sum(isinstance(part, ToolResult) for part in parts)
+    if results in (0, len(parts)):
+        yield _run(role, parts)
+        return
     run: list[Part] = []
     for part in parts:
         if run and isinstance(part, ToolResult) != isinstance(run[0], ToolResult):

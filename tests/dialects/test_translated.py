@@ -83,10 +83,11 @@ def test_without_usage_it_is_estimated() -> None:
     assert (told["usage"]["completion_tokens"], told["usage"]["estimated"]) == (100, True)
 
 
-def test_who_leaves_pays_for_what_was_said() -> None:
+@pytest.mark.parametrize(("said", "tokens"), [("x" * 400, 100), ("\u6570\u636e" * 100, 150)])
+def test_who_leaves_pays_for_what_was_said(said: str, tokens: int) -> None:
     one = stream()
-    one.feed(content("x" * 400))
-    assert one.used().completion_tokens == 100 and not one.is_done
+    one.feed(content(said))
+    assert one.used().completion_tokens == tokens and not one.is_done
 
 
 @given(st.lists(st.tuples(st.sampled_from([b"", b"delta"]), st.binary(max_size=9).map(lambda data: data.hex().encode())), max_size=4),

@@ -49,11 +49,11 @@ class Accounts:
 
     def note(self, event: Event) -> None:
         if isinstance(event, TextDelta):
-            self._said += len(event.text)
+            self._said += _bytes(event.text)
         elif isinstance(event, ThoughtDelta):
-            self._said += len(event.text) + len(event.summary)
+            self._said += _bytes(event.text) + _bytes(event.summary)
         elif isinstance(event, CallDelta):
-            self._said += len(event.arguments)
+            self._said += _bytes(event.arguments)
         elif isinstance(event, CallBegun):
             self._said += len(event.name)
         elif isinstance(event, Begun):
@@ -89,6 +89,10 @@ class Accounts:
         """Raises BadAnswer for an answer that says nothing and calls that an end."""
         if not self.has_said and (self.finished is None or self.finished.reason == "stop"):
             raise BadAnswer(f"{self._endpoint.provider} gave an empty answer.")
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode(errors="replace"))
 
 
 class TranslatedBody:

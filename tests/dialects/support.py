@@ -161,6 +161,7 @@ OTHERS = (
     ("Vertex AI, Claude", "anthropic-messages"), ("Vertex AI, others", "openai-chat"), ("Amazon Bedrock", "bedrock-converse"), ("Cohere", "cohere"), ("OpenAI's Responses", "openai-responses"),
     (", ".join(SERVERS.values()), "openai-chat"), ("any other that is OpenAI-compatible", "openai-chat"),
 )  # fmt: skip
+CHAT_ALONE = ("Vertex AI, others",)
 MODELS = {  # the upstream's own name, where it decides how something is said
     "gemini": b'"gemini-2.5-pro"', "bedrock-converse": b'"anthropic.claude-sonnet-4-5-v1:0"', "cohere": b'"command-a-reasoning"',
     "anthropic-messages": b'"claude-sonnet-4-5"', "openai-responses": b'"gpt-5"',
@@ -224,11 +225,11 @@ def cell(dialect: str, feature: Feature) -> str:
 
 
 def services(dialect: str, offered: frozenset[str]) -> list[str]:
-    """Of an upstream: how each path below /v1 is served. `offered`: fim and edit, where it has them."""
+    """Of an upstream: how each path below /v1 is served. `offered`: what it has besides chat, if its dialect has it."""
     own = {"openai-chat": 0, "openai-responses": 1, "anthropic-messages": 2}.get(dialect)
     row = ["relayed" if at == own else "translated" for at in range(3)] + ["translated"]
     row.append("counted" if dialect == "anthropic-messages" else "estimated")
-    there = replace(endpoint(dialect), services={name: "" for name in (*OUTPUTS, *offered)})
+    there = replace(endpoint(dialect), services=dict.fromkeys(offered, ""))
     for name, body in SERVICE_BODIES.items():
         is_served = name in SERVICES and name in DOORS[dialect].services
         call = SERVICES[name].open_body(body) if is_served else None
@@ -251,8 +252,8 @@ def page() -> str:
 
 
 def upstreams() -> list[tuple[str, str, frozenset[str]]]:
-    plain = [(name, row.dialect, frozenset(row.services)) for name, row in providers().items()]
-    return [*plain, *((name, dialect, frozenset()) for name, dialect in OTHERS)]
+    plain = [(name, row.dialect, frozenset((*OUTPUTS, *row.services))) for name, row in providers().items()]
+    return [*plain, *((name, dialect, frozenset(OUTPUTS) if name not in CHAT_ALONE else frozenset()) for name, dialect in OTHERS)]
 
 
 TEXT = """# What reaches whom

@@ -171,7 +171,8 @@ class RelayStream:
         lines = sum(event.count(b"\n") for event in last) / len(last) if last else 2
         events = int(self._lines / lines)
         chunks = [(event, _chunk_of(event)) for event in last]
-        frame = max((_frame_of(event, chunk) for event, chunk in chunks if chunk is not None), default=self._frame)
+        frames = [(_frame_of(event, chunk), len(event)) for event, chunk in chunks if chunk is not None]
+        frame = max((frame for frame, size in frames if frame < size), default=self._frame)  # where there is text in it
         return max(events, (self._passed - events * frame) // 4)
 
     def _keep_partial_event(self, data: bytes) -> bytes:

@@ -17,7 +17,7 @@ BYTES_PER_TOKEN = 4
 BLOB_TOKENS = 1_000  # of what travels as base64: an image, mostly
 LEARN_MS = 10_000  # between two lessons of a model
 LESSON = 0.2  # what a later one weighs
-MIN_BYTES = 400  # in a shorter prompt, what providers add themselves is most of it
+MIN_BYTES = 2_000  # in a shorter prompt, what providers add themselves is most of it
 RATIOS = (0.2, 5.0)  # what is beyond them is no matter of words
 MAX_MODELS = 10_000
 _BLOB = re.compile(rb"[A-Za-z0-9+/=]{1000,}")

@@ -20,7 +20,7 @@ from kilo_gateway.dialects.repair import repaired
 from kilo_gateway.dialects.table import CALLERS, MESSAGES_CALLER, RESPONSES_CALLER, UPSTREAMS
 
 PIECES = ("text", "thought", "arguments")
-REPEATS, BEST_OF = 300, 15
+REPEATS, BEST_OF = 200, 60
 ASKED = {
     "openai-chat": b'{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}',
     "openai-responses": b'{"model":"m","stream":true,"input":"hi"}',

@@ -1,6 +1,6 @@
 """The worst honest request: 300 KB of a coding agent's Messages to Gemini, streamed. CPU of the gateway and of LiteLLM.
 
-    python bench/worst.py [--requests N] [--without-litellm]
+    python bench/worst.py [--seconds N] [--without-litellm]
 
 README.md says what is measured and how. `bench/pairs.py` is the same for every pair of dialects, in one process.
 """
@@ -28,10 +28,9 @@ from gateways import Recipe, Running
 
 UPSTREAM_ID = "gemini-3-pro-preview"
 FEW, MANY = 1, 201
-KINDS = (("alone", FEW), ("alone", MANY), ("burst", MANY))
+KINDS = {("alone", FEW): 4, ("alone", MANY): 32, ("burst", MANY): 4}  # how chunks come, how many; streams at once
 GOAL_MS, GOAL_CHUNK_US, GOAL_RATIO = 4.0, 15.0, 20.0
-STREAMS = 32
-WARM_UP = 32
+BATCH = 32
 STARTS_S = 120.0
 ANSWERS_S = 60.0
 _KILO_TOML = """[server]
@@ -59,7 +58,7 @@ class Cost(NamedTuple):
 
 @dataclass(slots=True)
 class Subject:
-    """One gateway under test. `models`: what to ask for, by pace and number of pieces. `costs`: of each round."""
+    """One gateway under test. `models`: what to ask for, by pace and number of pieces. `costs`: of each batch."""
 
     name: str
     running: Running
@@ -79,8 +78,8 @@ class WrongAnswer(Exception):
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--requests", type=int, default=64, help="of each kind in each round; default 64")
-    parser.add_argument("--rounds", type=int, default=3, help="default 3; figures are of the best")
+    parser.add_argument("--seconds", type=float, default=4, help="for each kind in each round; default 4")
+    parser.add_argument("--rounds", type=int, default=3, help="default 3; figures are of the best batch")
     parser.add_argument("--without-litellm", action="store_true", help="this gateway alone; nothing is installed")
     parser.add_argument("--command", help="the gateway's executable; default: kilo-gateway of this Python")
     parser.add_argument("--first-port", type=int, default=8700, help="three ports from here on are used")
@@ -92,7 +91,7 @@ def main() -> int:
             subjects = list(_started(given, directory, stack))
             for number in range(given.rounds):
                 for subject in subjects if number % 2 == 0 else reversed(subjects):
-                    _measure(subject, given.requests)
+                    _measure(subject, given.seconds)
                 print(f"round {number + 1} of {given.rounds}", file=sys.stderr, flush=True)
     except (gateways.DidNotStart, WrongAnswer) as error:
         print(f"FAILED: {error}\nlogs are in {directory}", file=sys.stderr)
@@ -147,28 +146,34 @@ def _wait(subject: Subject, recipe: Recipe) -> None:
             raise gateways.DidNotStart(f"{recipe.name} did not start: {complaint}\n{log}")
         time.sleep(0.2)
     for pace, pieces in KINDS:
-        _ask(subject, pace, pieces, WARM_UP)
+        _ask(subject, pace, pieces, BATCH)
     pid = subject.running.pid or 0
     used = machine.cpu_s(pid)
-    _ask(subject, "burst", MANY, WARM_UP)
+    _ask(subject, "burst", MANY, BATCH)
     now = machine.cpu_s(pid)
     subject.running.worker = max(now, key=lambda each: now[each] - used.get(each, 0.0))
 
 
-def _measure(subject: Subject, requests: int) -> None:
+def _measure(subject: Subject, seconds: float) -> None:
+    """Batches of requests, at least one."""
     pid, worker = subject.running.pid or 0, subject.running.worker
     for (pace, pieces), costs in subject.costs.items():
-        before = machine.cpu_s(pid)
-        _ask(subject, pace, pieces, requests)
-        after = machine.cpu_s(pid)
-        alone = after[worker] - before[worker]
-        costs.append(Cost(alone / requests * 1e3, (sum(after.values()) - sum(before.values())) / requests * 1e3))
+        ends_at = time.monotonic() + seconds
+        while True:
+            before = machine.cpu_s(pid)
+            _ask(subject, pace, pieces, BATCH)
+            after = machine.cpu_s(pid)
+            alone, of_all = after[worker] - before[worker], sum(after.values()) - sum(before.values())
+            costs.append(Cost(alone / BATCH * 1e3, of_all / BATCH * 1e3))
+            if time.monotonic() > ends_at:
+                break
 
 
 def _ask(subject: Subject, pace: str, pieces: int, times: int) -> None:
-    """On STREAMS connections at once; every answer is looked at. Raises WrongAnswer."""
-    with ThreadPoolExecutor(STREAMS) as callers:
-        shares = [times * (number + 1) // STREAMS - times * number // STREAMS for number in range(STREAMS)]
+    """On several connections at once; every answer is looked at. Raises WrongAnswer."""
+    streams = KINDS[pace, pieces]
+    with ThreadPoolExecutor(streams) as callers:
+        shares = [times * (number + 1) // streams - times * number // streams for number in range(streams)]
         for done in [callers.submit(_ask_one_by_one, subject, pace, pieces, share) for share in shares if share]:
             done.result()
 

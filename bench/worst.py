@@ -1,6 +1,6 @@
 """The worst honest request: 300 KB of a coding agent's Messages to Gemini, streamed. CPU of the gateway and of LiteLLM.
 
-    python bench/worst.py [--seconds N] [--without-litellm]
+    python bench/worst.py [--batches N] [--without-litellm]
 
 README.md says what is measured and how. `bench/pairs.py` is the same for every pair of dialects, in one process.
 """
@@ -78,7 +78,7 @@ class WrongAnswer(Exception):
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=4, help="for each kind in each round; default 4")
+    parser.add_argument("--batches", type=int, default=3, help="of each kind in each round; default 3")
     parser.add_argument("--rounds", type=int, default=3, help="default 3; figures are of the best batch")
     parser.add_argument("--without-litellm", action="store_true", help="this gateway alone; nothing is installed")
     parser.add_argument("--command", help="the gateway's executable; default: kilo-gateway of this Python")
@@ -91,7 +91,7 @@ def main() -> int:
             subjects = list(_started(given, directory, stack))
             for number in range(given.rounds):
                 for subject in subjects if number % 2 == 0 else reversed(subjects):
-                    _measure(subject, given.seconds)
+                    _measure(subject, given.batches)
                 print(f"round {number + 1} of {given.rounds}", file=sys.stderr, flush=True)
     except (gateways.DidNotStart, WrongAnswer) as error:
         print(f"FAILED: {error}\nlogs are in {directory}", file=sys.stderr)
@@ -154,19 +154,16 @@ def _wait(subject: Subject, recipe: Recipe) -> None:
     subject.running.worker = max(now, key=lambda each: now[each] - used.get(each, 0.0))
 
 
-def _measure(subject: Subject, seconds: float) -> None:
-    """Batches of requests, at least one."""
+def _measure(subject: Subject, batches: int) -> None:
+    """As many batches of each gateway: the least of more would be less."""
     pid, worker = subject.running.pid or 0, subject.running.worker
     for (pace, pieces), costs in subject.costs.items():
-        ends_at = time.monotonic() + seconds
-        while True:
+        for _ in range(batches):
             before = machine.cpu_s(pid)
             _ask(subject, pace, pieces, BATCH)
             after = machine.cpu_s(pid)
             alone, of_all = after[worker] - before[worker], sum(after.values()) - sum(before.values())
             costs.append(Cost(alone / BATCH * 1e3, of_all / BATCH * 1e3))
-            if time.monotonic() > ends_at:
-                break
 
 
 def _ask(subject: Subject, pace: str, pieces: int, times: int) -> None:

@@ -60,7 +60,7 @@ class RelayBody:
         if told is None or told.is_estimated:
             told = _estimated(told, self._call, endpoint, openai_chat.estimated_tokens(fields))
         self._usage = usage = openai_chat.with_images(told, self._call, endpoint)
-        if "choices" in fields and silence.is_empty(fields["choices"]):
+        if not self._call.service and "choices" in fields and silence.is_empty(fields["choices"]):
             raise _empty(endpoint)
         self._choices = fields.get("choices", b"")
         self.cost = cost = cost_of(usage, endpoint, self._call.at_ms)
@@ -101,7 +101,7 @@ class RelayStream:
         self._is_final = False  # the kept event says the answer is over
         self._is_careful = True  # each event has to be looked at
         self._has_payload = self.is_done = False
-        self._has_said = False  # anything, or why there is nothing
+        self._has_said = bool(call.service)  # anything, or why there is nothing; code may need nothing put into it
         self._has_bare_returns = False  # as ends of lines, which SSE allows; they leave as line feeds
         self._wanted = openai_chat.wanted(call)  # choices; of several, one that has finished says nothing of the others
         self._finished: set[bytes] = set()  # of several: their indexes

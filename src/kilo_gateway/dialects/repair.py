@@ -43,7 +43,7 @@ def _results_of(messages: Iterable[Message]) -> _Results:
 
 
 def _with_own_ids(messages: Iterable[Message], results: _Results, mends: Counter[str]) -> Iterator[Message]:
-    seen: set[str] = set()
+    seen: dict[str, int] = {}  # ids, and the highest number that was put behind each
     for message in messages:
         if message.role != "assistant" or not any(isinstance(part, ToolCall) for part in message.parts):
             yield message
@@ -54,13 +54,13 @@ def _with_own_ids(messages: Iterable[Message], results: _Results, mends: Counter
                 own = _with_own_id(part, seen, results, mends)
                 if own is None:
                     continue
-                seen.add(own.id)
+                seen.setdefault(own.id, 1)
                 part = _with_arguments(own, mends)
             parts.append(part)
         yield Message(message.role, tuple(parts))
 
 
-def _with_own_id(call: ToolCall, seen: set[str], results: _Results, mends: Counter[str]) -> ToolCall | None:
+def _with_own_id(call: ToolCall, seen: dict[str, int], results: _Results, mends: Counter[str]) -> ToolCall | None:
     """Some number the calls of each turn anew: a call whose id came before has a result of its own then. One without is
 
     the same call sent again: None.
@@ -74,9 +74,11 @@ def _with_own_id(call: ToolCall, seen: set[str], results: _Results, mends: Count
             return None
     else:
         mends["missing_tool_call_id"] += 1
-    number = 2
-    while (id := f"{call.id or 'call'}_{number}") in seen or id in results:
+    stem = call.id or "call"
+    number = seen.get(stem, 1) + 1
+    while (id := f"{stem}_{number}") in seen or id in results:
         number += 1
+    seen[stem] = number
     if others:
         results[id] = [replace(others.pop(1 if call.id else 0), id=id)]
     return replace(call, id=id)

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from tests.streams import DONE, FINISH, content, usage
 
 from kilo_gateway.core.errors import BadRequest
 from kilo_gateway.core.types import Call, Endpoint, Origin
@@ -54,3 +55,15 @@ def test_only_who_is_known_to_fill_in_is_asked() -> None:
     assert FIM.obstacle(fim(), endpoint({"fim": ""})) == ""
     for other in (endpoint(None), endpoint({"edit": ""}), endpoint({"fim": ""}, "gemini")):
         assert "fim/completions" in FIM.obstacle(fim(), other)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_there_may_be_nothing_to_fill_in(stream: bool) -> None:
+    call, there = fim(stream=stream), endpoint({"fim": ""})
+    answer = FIM.translator(call, there, b"text/event-stream" if stream else b"application/json")
+    if stream:
+        out = answer.feed(content("") + FINISH + usage(25, 0) + DONE) + answer.finish()
+        assert out.endswith(DONE)
+    else:
+        answer.feed(b'{"choices":[{"index":0,"message":{"content":""},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":0}}')
+        assert json.loads(answer.finish())["choices"][0]["message"]["content"] == ""

@@ -17,7 +17,8 @@ _RESPONSES = set("""background conversation include input instructions max_outpu
     stream_options temperature text tool_choice tools top_logprobs top_p truncation user""".split())  # fmt: skip
 _MESSAGES = set("""cache_control container context_management inference_geo max_tokens mcp_servers messages metadata model output_config
     output_format service_tier stop_sequences stream system temperature thinking tool_choice tools top_k top_p speed""".split())  # fmt: skip
-_GEMINI = set("cachedContent contents generationConfig model safetySettings systemInstruction system_instruction toolConfig tools labels".split())
+_GEMINI = set("""cachedContent contents generationConfig model safetySettings serviceTier store systemInstruction system_instruction toolConfig
+    tools labels""".split())  # fmt: skip
 _GEMINI_CONFIG = set("""candidateCount enableEnhancedCivicAnswers frequencyPenalty imageConfig logprobs maxOutputTokens mediaResolution presencePenalty
     responseFormat responseJsonSchema responseLogprobs responseMimeType responseModalities responseSchema seed speechConfig stopSequences
     temperature thinkingConfig topK topP _responseJsonSchema""".split())  # fmt: skip
@@ -139,6 +140,8 @@ def _messages(body: dict) -> None:
         _need((body.get("tool_choice") or {}).get("type") not in ("any", "tool"), "Thinking may not be enabled when tool_choice forces tool use.")
     _need(body.get("tools") or not body.get("tool_choice"), "tool_choice: may only be specified while providing tools")
     for tool in body.get("tools") or []:
+        if tool.get("type", "custom") != "custom":
+            continue  # a tool of Anthropic's own, whose members are its own
         _known(
             tool,
             {"name", "description", "input_schema", "cache_control", "type", "strict", "eager_input_streaming", "defer_loading"},

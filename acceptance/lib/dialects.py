@@ -190,10 +190,10 @@ def dropped(answer: wire.Answer) -> set[str]:
 
 
 def names_dropped(answer: wire.Answer, *names: str) -> None:
-    """Each is named, alone or as the beginning or end of a path (`tools.0.strict`)."""
+    """Each is named, alone or as the beginning or end of a path (`tools.0.strict`, `tools[type=x]`)."""
     said = dropped(answer)
     for name in names:
-        assert any(name == each or name in each.split(".") for each in said), f"{name} was lost and x-kilo-dropped-fields says {sorted(said)}"
+        assert any(name in (each, each.partition("[")[0]) or name in each.split(".") for each in said), f"{name} was lost and x-kilo-dropped-fields says {sorted(said)}"
 
 
 def pico(usage: Usage) -> int:

@@ -351,3 +351,25 @@ def test_what_is_missing_is_told_as_missing(tmp_path: Path, text: str, told: str
 def test_a_blank_key_in_the_environment_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", " ")
     assert load(tmp_path, "").upstreams == ()
+
+
+@pytest.mark.parametrize(
+    ("dialect", "host", "more", "refuses"),
+    [
+        ("openai-chat", "api.openai.com", "", ("max_completion_tokens", True, "40")), ("openai-responses", "api.openai.com", "", ("", True, "")),
+        ("openai-chat", "api.mistral.ai", "", ("max_tokens", False, "9-alphanumeric")), ("anthropic-messages", "api.anthropic.com", "", ("", True, "")),
+        ("openai-chat", "api.anthropic.com", "", ("", False, "")), ("openai-chat", "house.example", "", ("", False, "")),
+        ("openai-chat", "api.openai.com", "strict = false", ("max_completion_tokens", False, "40")),
+        ("openai-chat", "house.example", 'strict = true\ntool_ids = "64"\ncap_field = "max_tokens"', ("max_tokens", True, "64")),
+    ],
+)  # fmt: skip
+def test_what_an_upstream_refuses_is_said_or_known_of_its_host(
+    tmp_path: Path, dialect: str, host: str, more: str, refuses: tuple[str, bool, str]
+) -> None:
+    [found] = load(tmp_path, f'[[upstreams]]\nname = "x"\ndialect = "{dialect}"\nbase_url = "https://{host}/v1"\n{more}\n').upstreams
+    assert (found.cap_field, found.is_strict, found.tool_ids) == refuses
+
+
+@pytest.mark.parametrize("line", ['cap_field = "tokens"', 'tool_ids = "ten"', 'strict = "yes"', "tool_ids = 9"])
+def test_what_nobody_refuses_is_refused(tmp_path: Path, line: str) -> None:
+    assert is_refused(tmp_path, UPSTREAM + line)

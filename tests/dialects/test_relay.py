@@ -11,7 +11,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 from tests.streams import DONE, FINISH, STREAMS, Stream, content, usage
 
-from kilo_gateway.core.errors import BadAnswer, Truncated, UpstreamError
+from kilo_gateway.core.errors import BadAnswer, EmptyAnswer, Truncated, UpstreamError
 from kilo_gateway.core.pipeline import cost_of
 from kilo_gateway.core.price import Price
 from kilo_gateway.core.types import Call, Endpoint, Origin
@@ -42,7 +42,12 @@ def relayed(pieces: list[bytes]) -> tuple[bytes, str]:
 
 
 def but_for_estimates(ended: tuple[bytes, str]) -> tuple[bytes, str]:
-    """An estimate takes the last events it saw for typical, so it may differ with the cuts."""
+    """An estimate takes the last events it saw for typical, so it may differ with the cuts.
+
+    Of an empty answer that came at once nothing is let out.
+    """
+    if ended[1] == "EmptyAnswer":
+        return b"", ended[1]
     return re.sub(rb'"usage":\{[^}]*"estimated":true[^}]*\}', b"", ended[0]), ended[1]
 
 
@@ -359,7 +364,7 @@ def test_an_estimate_of_small_events_is_near_their_number(name: str) -> None:
 
 
 def test_a_comment_ahead_of_the_events_does_not_hide_how_they_end() -> None:
-    data = b": ping\n\n" + content("") + FINISH
+    data = b": ping\n\n" + content("a") + FINISH
     assert {relayed(pieces_of(data, [cut]))[1] for cut in range(len(data))} == {""}
 
 
@@ -406,3 +411,39 @@ def test_filters_of_azure_before_an_answer_are_no_beginning_of_it() -> None:
     assert stream.upstream_id == json.loads(content("hi")[5:])["id"]
     assert relayed([first, DONE]) == (b"", "Truncated")
     assert relayed([first, ERROR]) == (b"", "UpstreamRefused")
+
+
+@pytest.mark.parametrize("last", [FINISH, FINISH + usage(), FINISH + DONE, FINISH + usage() + DONE])
+def test_an_answer_that_says_nothing_and_calls_that_an_end_is_none(last: bytes) -> None:
+    first = content("").replace(b'"content"', b'"role":"assistant","content"')
+    if DONE in last:
+        assert relayed([first + last]) == (b"", "EmptyAnswer")  # so that another endpoint may give one
+    out, failure = relayed([first, last])
+    assert out.startswith(first) and failure == "EmptyAnswer" and b"[DONE]" not in out
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b'"content":"a"', b'"tool_calls":[{"index":0}]', b'"reasoning":"a"', b'"reasoning_content":"a"', b'"audio":{"data":"AA=="}', b'"yet_to_come":1',
+     b'"images":[{}]', b'"refusal":"no"', b'"reasoning_details":[{"data":"x"}]'],
+)  # fmt: skip
+def test_whatever_an_answer_says_it_is_not_empty(said: bytes) -> None:
+    chunk = content("").replace(b'"content":""', said)
+    assert said in chunk and relayed([content(""), chunk, FINISH + DONE])[1] == ""
+    body = RelayBody(CALL, ENDPOINT)
+    body.feed(b'{"choices":[{"message":{"role":"assistant","content":null,"refusal":null,%b},"finish_reason":"stop"}]}' % said)
+    assert body.finish()
+
+
+@pytest.mark.parametrize("reason", ["length", "content_filter", "tool_calls"])
+def test_an_answer_that_says_why_it_says_nothing_passes(reason: str) -> None:
+    assert relayed([content(""), FINISH.replace(b'"stop"', b'"%b"' % reason.encode()) + DONE])[1] == ""
+
+
+@pytest.mark.parametrize("choices", [b"[]", b'[{"message":{"role":"assistant","content":"","tool_calls":[]},"finish_reason":"stop"}]'])
+def test_a_json_answer_that_says_nothing_is_none(choices: bytes) -> None:
+    body = RelayBody(CALL, ENDPOINT)
+    body.feed(b'{"choices":%b,"usage":{"prompt_tokens":5,"completion_tokens":0}}' % choices)
+    with pytest.raises(EmptyAnswer):
+        body.finish()
+    assert body.used().prompt_tokens == 5

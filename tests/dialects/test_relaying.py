@@ -5,7 +5,7 @@ import json
 import pytest
 from msgspec import Raw
 
-from kilo_gateway.core.errors import Truncated, UpstreamError
+from kilo_gateway.core.errors import EmptyAnswer, Truncated, UpstreamError
 from kilo_gateway.core.price import Price, Usage
 from kilo_gateway.core.types import Call, Endpoint, Origin
 from kilo_gateway.dialects.hub.answered import AnswerHead, Begun, CallBegun, CallDelta, Finished, TextDelta
@@ -13,7 +13,7 @@ from kilo_gateway.dialects.hub.asked import Thought
 from kilo_gateway.dialects.hub.folding import fold
 from kilo_gateway.dialects.messages.signatures import seal
 from kilo_gateway.dialects.relaying import NamedBody, NamedStream, splice
-from kilo_gateway.dialects.table import CALLERS, RELAYS, UPSTREAMS
+from kilo_gateway.dialects.table import CALLERS, RELAYS, RESPONSES, UPSTREAMS
 
 HEAD = AnswerHead("answer-1", 1_700_000_000, "upstreams-own", "them")
 EVENTS = [Begun("answer-1", "upstreams-own", 1_700_000_000), TextDelta("Hel"), TextDelta("lo \"usage\""), CallBegun(0, "call_1", "look"),
@@ -119,7 +119,7 @@ def test_the_first_event_has_the_catalogues_model(dialect: str) -> None:
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_an_answer_keeps_its_members_and_gets_its_cost(dialect: str) -> None:
     body = json.loads(CALLERS[dialect].write_answer(fold(EVENTS), HEAD, Usage(25, 7), None)) | {"odd": [1]}
-    one = NamedBody(call(dialect), endpoint(dialect), UPSTREAMS[dialect])
+    one = NamedBody(call(dialect), endpoint(dialect), UPSTREAMS[dialect], RELAYS[dialect])
     one.feed(json.dumps(body).encode())
     told = json.loads(one.finish())
     assert told.pop("usage")["cost"] == 0.000039
@@ -130,11 +130,11 @@ def test_an_answer_keeps_its_members_and_gets_its_cost(dialect: str) -> None:
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_request_is_spliced_and_not_read(dialect: str) -> None:
-    told = b'"store":false,' if dialect == "openai-responses" else b""
+    told = b'"store":false,' if dialect == RESPONSES else b""
     one = call(dialect)
     one.fields = {"model": Raw(b'"mock/model"'), "store": Raw(b"false"), "odd": Raw(b"[1,  2]")} if told else one.fields
     assert splice(one, endpoint(dialect), RELAYS[dialect], None) == b'{"model":"m",%b"odd":[1,  2]}' % told
-    assert json.loads(splice(call(dialect), endpoint(dialect), RELAYS[dialect], 99))[RELAYS[dialect].cap_field] == 99
+    assert json.loads(splice(call(dialect), endpoint(dialect), RELAYS[dialect], 99))[RELAYS[dialect].rules.caps[0]] == 99
 
 
 @pytest.mark.parametrize("store", [b"null", None])
@@ -152,3 +152,44 @@ def test_what_another_provider_signed_is_not_relayed_and_the_caller_is_told() ->
     body = json.loads(splice(one, endpoint("anthropic-messages"), RELAYS["anthropic-messages"], None))
     assert body["messages"] == [{"role": "assistant", "content": [{"type": "text", "text": "x"}]}]
     assert one.changed == ("messages: reasoning of another provider left out",)
+
+
+def empty(dialect: str) -> list[bytes]:
+    writer = CALLERS[dialect].writer(HEAD)
+    whole = writer.write([EVENTS[0]]) + writer.write([Finished("stop")]) + writer.end(Usage(25, 0), None)
+    return [event + b"\n\n" for event in whole.split(b"\n\n") if event]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_stream_that_says_nothing_is_an_error_before_its_end_is_seen(dialect: str) -> None:
+    events = empty(dialect)
+    one = stream(dialect)
+    with pytest.raises(EmptyAnswer) as caught:
+        one.feed(b"".join(events))
+    assert caught.value.before == b"" and not one.is_done  # another endpoint may give an answer
+    one = stream(dialect)
+    out = one.feed(events[0])
+    with pytest.raises(EmptyAnswer) as caught:
+        one.feed(b"".join(events[1:]))
+    assert not any(name_of(event) in RELAYS[dialect].lasts for event in (out + caught.value.before).split(b"\n\n"))
+    assert one.used().prompt_tokens == 25 or dialect == "anthropic-messages"
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_json_answer_that_says_nothing_is_an_error(dialect: str) -> None:
+    body = CALLERS[dialect].write_answer(fold([EVENTS[0], Finished("stop")]), HEAD, Usage(25, 0), None)
+    one = NamedBody(call(dialect), endpoint(dialect), UPSTREAMS[dialect], RELAYS[dialect])
+    one.feed(body)
+    with pytest.raises(EmptyAnswer):
+        one.finish()
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_usage_that_is_not_told_is_estimated_in_the_dialects_own_members(dialect: str) -> None:
+    body = json.loads(CALLERS[dialect].write_answer(fold(EVENTS), HEAD, Usage(25, 7), None))
+    body["usage"] = None
+    one = NamedBody(call(dialect), endpoint(dialect), UPSTREAMS[dialect], RELAYS[dialect])
+    one.feed(json.dumps(body).encode())
+    told = json.loads(one.finish())["usage"]
+    assert told["estimated"] is True and told["input_tokens"] == 100 and told["output_tokens"] > 0
+    assert told["cost"] == (told["input_tokens"] + 2 * told["output_tokens"]) / 10**6

@@ -17,10 +17,11 @@ from kilo_gateway.configuration.rows import Row
 from kilo_gateway.core.secret import Secret
 from kilo_gateway.core.settings import ConfigurationError, ProxySettings, ServerSettings, UpstreamSettings
 from kilo_gateway.core.types import Origin, Patience, Platform
+from kilo_gateway.dialects.tool_ids import FORMS
 from kilo_gateway.upstreams.compile import CAP_FIELDS
 from kilo_gateway.upstreams.doors import DOORS
 from kilo_gateway.upstreams.lists.listing import KINDS, OF_DIALECT
-from kilo_gateway.upstreams.registry import providers
+from kilo_gateway.upstreams.registry import provider_at, providers
 
 Sources = tuple[tuple[UpstreamSettings, ...], tuple[str, ...]]
 
@@ -60,7 +61,8 @@ def from_environment(environment: Mapping[str, str], server: ServerSettings, tak
             UpstreamSettings(
                 name, provider.dialect, origin, path, Secret(environment[variable].strip()), (), Patience(), "",
                 provider.cost, variable, OF_DIALECT.get(provider.dialect, "openai"), discovers=True,
-                cap_field=provider.cap_field, services=provider.services,
+                cap_field=provider.cap_field, services=provider.services, is_strict=provider.strict,
+                tool_ids=provider.tool_ids,
             )
         )  # fmt: skip
     return tuple(kept), tuple(notes)
@@ -94,9 +96,7 @@ def _upstream(row: Row, environment: Mapping[str, str]) -> UpstreamSettings:
         raise row.wrong("listing", f"one of {', '.join(KINDS)}")
     base_url = row.text("base_url", is_needed=True)
     origin, path = origin_of(base_url, is_trusted=row.flag("private"), place=row.place("base_url"))
-    cap_field = row.text("cap_field")
-    if cap_field not in CAP_FIELDS:
-        raise row.wrong("cap_field", f"one of {', '.join(CAP_FIELDS)}")
+    cap_field, is_strict, tool_ids = _refusals(row, dialect, origin.host)
     secret = _secret(row, environment, platform)
     tokens = platforms.tokens_of(row, platform, dialect, secret, origin)
     platforms.check(row, platform, dialect)
@@ -109,7 +109,22 @@ def _upstream(row: Row, environment: Mapping[str, str]) -> UpstreamSettings:
         row.flag("reports_cost"), row.place("name"), listing, discovers, row.flag("free"), cap_field, row.text("region"),
         platform=platform, api_version=row.text("api_version"), project=row.text("project"), tokens=tokens,
         client_headers=words_of(row),
+        is_strict=is_strict, tool_ids=tool_ids,
     )  # fmt: skip
+
+
+def _refusals(row: Row, dialect: str, host: str) -> tuple[str, bool, str]:
+    """What it refuses; where nobody says so, as the provider who is at that host."""
+    known = provider_at(host)
+    theirs = known if known is not None and known.dialect == dialect else None
+    cap_field = row.text("cap_field") or (theirs.cap_field if theirs is not None else "")
+    if cap_field not in CAP_FIELDS:
+        raise row.wrong("cap_field", f"one of {', '.join(each for each in CAP_FIELDS if each)}")
+    tool_ids = row.text("tool_ids") or (theirs.tool_ids if theirs is not None else "")
+    if tool_ids and tool_ids not in FORMS:
+        raise row.wrong("tool_ids", f"one of {', '.join(FORMS)}")
+    is_strict = known is not None and known.strict and dialect in (known.dialect, "openai-responses")
+    return cap_field, is_strict if row.values["strict"] is None else row.flag("strict"), tool_ids
 
 
 def _secret(row: Row, environment: Mapping[str, str], platform: Platform) -> Secret:

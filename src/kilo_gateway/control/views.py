@@ -33,7 +33,7 @@ def usage_view(row: UsageRow) -> View:
         "first_event_ms": None if row.first_us < 0 else round(row.first_us / 1000, 3),
         "cache_read_tokens": row.cache_read_tokens, "cache_write_tokens": row.cache_write_tokens,
         "reasoning_tokens": row.reasoning_tokens, "audio_s": row.audio_ms / 1000, "finish_reason": row.finish or None,
-        "client": _client(row),
+        "client": _client(row), "repairs": _repairs(row),
     }  # fmt: skip
 
 
@@ -47,12 +47,17 @@ def _client(row: UsageRow) -> dict[str, str]:
     return decode(row.client, type=dict[str, str]) if row.client else {}
 
 
+def _repairs(row: UsageRow) -> dict[str, int]:
+    """How often each kind."""
+    return {kind: int(count) for kind, _, count in (each.partition("=") for each in row.repairs.split())}
+
+
 def replay_view(done: Replayed) -> View:
     return {name: getattr(done, name) for name in done.__struct_fields__}
 
 
 def generation_view(row: UsageRow) -> View:
-    """As OpenRouter's /generation words it; `client` besides."""
+    """As OpenRouter's /generation words it; `client` and `repairs` besides."""
     client = _client(row)
     return {
         "id": row.id, "upstream_id": row.upstream_id, "model": row.model, "provider_name": row.provider,
@@ -66,6 +71,7 @@ def generation_view(row: UsageRow) -> View:
         "generation_time": row.duration_us // 1000, "status": row.status,
         "estimated": row.is_estimated, "cancelled": row.status == "client_gone",
         "http_referer": client.get("referer"), "session_id": client.get("session"), "client": client,
+        "repairs": _repairs(row),
     }  # fmt: skip
 
 

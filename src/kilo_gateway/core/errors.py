@@ -179,6 +179,10 @@ class BadAnswer(UpstreamError):
     code = "upstream_bad_answer"
 
 
+class EmptyAnswer(BadAnswer):
+    code = "upstream_empty_answer"
+
+
 class Draining(UpstreamError):
     status = 503
     code = "server_restarting"

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from msgspec import Raw
+from msgspec.structs import replace
 
 from kilo_gateway.core.brand import HOP_HEADER
 from kilo_gateway.core.client import ClientHeaders
@@ -116,15 +117,17 @@ class Pipeline:
         self.leases.settle(caller.key, exchange.held, cost or 0)
         caller.admission.in_flight -= 1
         self.meters.ended(outcome, usage, cost)
-        self.journal.append(
-            Ended(
-                exchange.id, translator.upstream_id if translator is not None else "", exchange.at_ms, caller.key.id,
-                endpoint.model, endpoint.provider, outcome, usage.prompt_tokens, usage.completion_tokens,
-                usage.is_estimated, cost, len(attempts), int((self.clock() - exchange.started) * 1e6), exchange.first_us,
-                " ".join([attempt.endpoint.provider for attempt in attempts if attempt.is_down]), *kinds(usage),
-                finish, native_finish, has_tools(exchange.call), "" if client is None else client.record, usage.audio_ms,
-            )
+        ended = Ended(
+            exchange.id, translator.upstream_id if translator is not None else "", exchange.at_ms, caller.key.id,
+            endpoint.model, endpoint.provider, outcome, usage.prompt_tokens, usage.completion_tokens,
+            usage.is_estimated, cost, len(attempts), int((self.clock() - exchange.started) * 1e6), exchange.first_us,
+            " ".join([attempt.endpoint.provider for attempt in attempts if attempt.is_down]), *kinds(usage),
+            finish, native_finish, has_tools(exchange.call), "" if client is None else client.record, usage.audio_ms,
         )  # fmt: skip
+        if mended := exchange.call.mended:
+            self.meters.repaired(mended)
+            ended = replace(ended, repairs=" ".join([f"{kind}={count}" for kind, count in mended.items()]))
+        self.journal.append(ended)
 
 
 def opened(model: Model) -> Model:

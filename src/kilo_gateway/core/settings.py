@@ -89,7 +89,7 @@ class UpstreamSettings:
     listing: str = "openai"
     discovers: bool = False
     is_free: bool = False
-    cap_field: str = "max_tokens"
+    cap_field: str = ""
     region: str = ""
     services: Mapping[str, str] | None = None  # besides chat, with paths that are unusual; None: whatever its models do
     platform: Platform = ""
@@ -98,6 +98,8 @@ class UpstreamSettings:
     tokens: TokenSettings | None = None
     client_headers: tuple[str, ...] | None = None  # what it is told of callers' clients; None: nobody said, so nothing
     own_headers: tuple[tuple[str, str], ...] = ()  # what it is told of them instead of their own words
+    is_strict: bool = False  # it refuses what its dialect does not know
+    tool_ids: str = ""  # what ids of tool calls it takes, a name in dialects/tool_ids.py
 
     @property
     def base_url(self) -> str:

@@ -81,7 +81,7 @@ class Endpoint(Struct, frozen=True):
     is_open: bool = False  # may be used without a key
     cure: str = ""  # what to do when it cannot take a request
     max_output: int | None = None  # tokens of one answer
-    cap_field: str = "max_tokens"  # of a request: how many tokens its answer may have
+    cap_field: str = ""  # of a request: how many tokens its answer may have; empty: nobody said
     stream_head: bytes = b""  # where streams have a path of their own
     parameters: tuple[str, ...] | None = None  # what its model knows, in OpenRouter's names; None: nobody said
     aws: Aws | None = None
@@ -89,6 +89,8 @@ class Endpoint(Struct, frozen=True):
     efforts: tuple[str, ...] = ()  # by which its model is made to think, where it takes no tokens; empty: nobody said
     platform: Platform = ""
     client_headers: tuple[str, ...] = ()  # what it is told of a caller's client, in the words of core/client.py
+    is_strict: bool = False  # it refuses members that its dialect does not know, and values out of range
+    tool_ids: str = ""  # what ids of tool calls it takes, a name in dialects/tool_ids.py; empty: what its dialect takes
 
 
 class Model(Struct, frozen=True):
@@ -143,6 +145,8 @@ class Call(Struct):
     answer_lines: bytes = b""  # the head of the answer to a service's request, as it came
     dropped: tuple[str, ...] = ()  # of its fields, what the endpoint that is tried cannot be told
     changed: tuple[str, ...] = ()  # and what it is told otherwise
+    clamped: tuple[str, ...] = ()  # the same of values that would have been refused
+    mended: dict[str, int] | None = None  # how often it had to be repaired, by kind
     service: str = ""  # where no chat is asked for: what is, such as "embeddings"
     content_type: bytes = b""  # of a service's request, where it is not JSON
     estimate: Callable[["Call", Endpoint], int] | None = None  # tokens of the prompt
@@ -236,6 +240,7 @@ class Ended(Struct, frozen=True, array_like=True, tag="e"):
     has_tools: bool = False  # whether the model was free to call some
     client: str = ""  # what it said of itself, a JSON object; nothing where it said nothing
     audio_ms: int = 0  # of audio that was heard
+    repairs: str = ""  # of the request that was answered: "kind=count", with spaces between
 
 
 JournalLine = Started | Progressed | Ended

@@ -21,7 +21,9 @@ from kilo_gateway.dialects.relay import RelayBody, RelayStream
 from kilo_gateway.dialects.relaying import NamedBody, NamedStream
 from kilo_gateway.dialects.repair import repaired
 from kilo_gateway.dialects.responses.asking import replays_foreign_thoughts
-from kilo_gateway.dialects.table import CALLERS, RELAYS, RESPONSES, SERVICES, UPSTREAMS
+from kilo_gateway.dialects.table import CALLERS, CHAT_RULES, RELAYS, RESPONSES, SERVICES, UPSTREAMS
+from kilo_gateway.dialects.tool_ids import FORMS
+from kilo_gateway.dialects.top_level import EMPTY, is_plain, mended
 from kilo_gateway.dialects.translated import TranslatedBody, TranslatedStream
 from kilo_gateway.dialects.troubles import told_by
 
@@ -67,9 +69,11 @@ class Bridge:
         return SERVICES[call.service].at_once(call, endpoint)
 
     def shape(self, call: Call, endpoint: Endpoint, output_cap: int | None) -> bytes:
-        call.dropped, call.changed = _unknown_to(endpoint, call), ()
+        call.dropped, call.changed, call.clamped, call.mended = _unknown_to(endpoint, call), (), (), None
         if endpoint.dialect == call.dialect == openai_chat.NAME:
-            return openai_chat.splice(call, endpoint, output_cap)
+            if is_plain(call.fields, endpoint, CHAT_RULES):
+                return openai_chat.splice(call, endpoint, output_cap)
+            return openai_chat.splice(call, endpoint, output_cap, mended(call, endpoint, CHAT_RULES))
         if call.service:
             return SERVICES[call.service].shape(call, endpoint)
         if _is_relayed(call, endpoint):
@@ -77,11 +81,20 @@ class Bridge:
         request = _crossing(call)
         if output_cap is not None:
             request = msgspec.structs.replace(request, max_tokens=output_cap)
-        mended, mends = repaired(request)
-        written = UPSTREAMS[endpoint.dialect].write_request(mended, _target(endpoint))
-        words = CALLERS[call.dialect].words
+        return self._cross(call, endpoint, request)
+
+    def _cross(self, call: Call, endpoint: Endpoint, request: Request) -> bytes:
+        upstream, words = UPSTREAMS[endpoint.dialect], CALLERS[call.dialect].words
+        whole, repairs = repaired(request, FORMS.get(endpoint.tool_ids or upstream.tool_ids))
+        written = upstream.write_request(whole, _target(endpoint))
         call.dropped = tuple(words.get(name, name) for name in (*request.lost, *written.dropped))
-        call.changed = (*mends, *written.changed)
+        call.changed = tuple([_in_words(each, words) for each in written.changed])
+        call.clamped = tuple([_in_words(each, words) for each in written.clamped])
+        if call.fields.get("tools") == EMPTY:
+            repairs["empty_tools"] += 1
+        if call.clamped:
+            repairs["out_of_range"] += len(call.clamped)
+        call.mended = repairs or None
         return written.body
 
     def translator(self, call: Call, endpoint: Endpoint, content_type: bytes) -> Translator:
@@ -124,7 +137,7 @@ class Bridge:
         if call.service:
             return SERVICES[call.service].translator(call, endpoint, content_type)
         if _is_relayed(call, endpoint):
-            return NamedBody(call, endpoint, UPSTREAMS[endpoint.dialect])
+            return NamedBody(call, endpoint, UPSTREAMS[endpoint.dialect], RELAYS[call.dialect])
         return TranslatedBody(call, endpoint, CALLERS[call.dialect], UPSTREAMS[endpoint.dialect])
 
 
@@ -192,9 +205,15 @@ def _target(endpoint: Endpoint) -> Target:
     parameters = None if endpoint.parameters is None else frozenset(endpoint.parameters)
     name = _decode_name(endpoint.model_json)
     return Target(
-        name, endpoint.max_output, parameters, endpoint.cap_field, endpoint.efforts, origin_of(endpoint),
-        endpoint.platform,
+        name, endpoint.max_output, parameters, endpoint.cap_field or "max_tokens", endpoint.efforts, origin_of(endpoint),
+        endpoint.platform, endpoint.is_strict,
     )  # fmt: skip
+
+
+def _in_words(note: str, words: Mapping[str, str]) -> str:
+    """The caller's word for the field that it begins with."""
+    field, colon, how = note.partition(":")
+    return f"{words.get(field, field)}{colon}{how}"
 
 
 def _shows_something(call: Call) -> bool:

@@ -39,7 +39,6 @@ _arguments = re.compile(rb'"arguments"[ ]?:[ ]?("(?:[^"\\]|\\.)*")', re.DOTALL).
 _ABSENT = Raw(b"null")
 _CAPS = ("max_completion_tokens", "max_tokens")
 _BOUNDED_PARTS = frozenset({"text", "refusal", "image_url", "input_audio"})  # audio travels in the body
-_OF_TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
 _NOTHING = (b"null", b"[]", b"{}", b"false")
 
 
@@ -199,20 +198,19 @@ def decode_object(body: bytes) -> dict[str, Raw]:
     return fields
 
 
-def splice(call: Call, endpoint: Endpoint, output_cap: int | None = None) -> bytes:
+def splice(call: Call, endpoint: Endpoint, output_cap: int | None = None, mended: dict[str, Raw] | None = None) -> bytes:
     """The caller's own body with the upstream's model name, and usage asked for whether the caller did or not.
 
-    `output_cap`: tokens the answer may have, where the caller has said nothing of it. What is `call.dropped` is left out.
+    `output_cap`: tokens the answer may have, where the caller has said nothing of it. `mended`: his fields, where they had
+    to be. What is `call.dropped` is left out.
     """
-    fields = call.fields
+    fields = call.fields if mended is None else mended
     if call.dropped:
         fields = {name: value for name, value in fields.items() if name not in call.dropped}
     if output_cap is not None:
         fields = {name: value for name, value in fields.items() if name not in _CAPS}
-        fields[endpoint.cap_field] = Raw(b"%d" % output_cap)
+        fields[endpoint.cap_field or "max_tokens"] = Raw(b"%d" % output_cap)
     fields["model"] = Raw(endpoint.model_json)
-    if "tools" in fields and bytes(fields["tools"]) == b"[]":
-        fields = {name: value for name, value in fields.items() if name not in _OF_TOOLS}  # strict upstreams refuse none
     if call.is_stream:
         asked = fields.get("stream_options")
         fields["stream_options"] = _WITH_USAGE if asked is None else _with_usage(asked)

@@ -10,12 +10,13 @@ from itertools import pairwise
 
 from msgspec import Raw
 
-from kilo_gateway.core.errors import BadAnswer, GatewayError, Truncated, UpstreamError
+from kilo_gateway.core.errors import BadAnswer, EmptyAnswer, GatewayError, Truncated, UpstreamError
 from kilo_gateway.core.money import Nanos
 from kilo_gateway.core.pipeline import cost_of
 from kilo_gateway.core.price import Usage
 from kilo_gateway.core.types import Call, Endpoint
 from kilo_gateway.dialects import finishing, openai_chat
+from kilo_gateway.dialects.chat import silence
 from kilo_gateway.dialects.gathered import Gathered
 from kilo_gateway.dialects.openai_chat import Event
 from kilo_gateway.dialects.troubles import told_inside
@@ -60,6 +61,8 @@ class RelayBody:
             told = _estimated(told, self._call, endpoint, openai_chat.estimated_tokens(fields))
         self._usage = usage = openai_chat.with_images(told, self._call, endpoint)
         self._choices = fields.get("choices", b"")
+        if "choices" in fields and silence.is_empty(fields["choices"]):
+            raise _empty(endpoint)
         self.cost = cost = cost_of(usage, endpoint, self._call.at_ms)
         return openai_chat.stamped(fields, usage, cost, endpoint)
 
@@ -84,8 +87,8 @@ class RelayBody:
 class RelayStream:
     __slots__ = (
         "_before_tail", "_call", "_created", "_endpoint", "_finished", "_frame", "_has_bare_returns", "_has_payload",
-        "_is_careful", "_is_final", "_kept", "_later", "_lead", "_lines", "_partial", "_passed", "_reason", "_tail",
-        "_usage", "_wanted", "cost", "is_done", "upstream_id",
+        "_has_said", "_is_careful", "_is_final", "_kept", "_later", "_lead", "_lines", "_partial", "_passed", "_reason",
+        "_tail", "_usage", "_wanted", "cost", "is_done", "upstream_id",
     )  # fmt: skip
 
     def __init__(self, call: Call, endpoint: Endpoint) -> None:
@@ -98,6 +101,7 @@ class RelayStream:
         self._is_final = False  # the kept event says the answer is over
         self._is_careful = True  # each event has to be looked at
         self._has_payload = self.is_done = False
+        self._has_said = False  # anything, or why there is nothing
         self._has_bare_returns = False  # as ends of lines, which SSE allows; they leave as line feeds
         self._wanted = openai_chat.wanted(call)  # choices; of several, one that has finished says nothing of the others
         self._finished: set[bytes] = set()  # of several: their indexes
@@ -193,15 +197,17 @@ class RelayStream:
     def _look_at_each(self, data: bytes) -> bytes:
         """The events of `data` that may leave."""
         out: list[bytes] = []
+        has_begun = self._has_payload
         for event in _EVENTS(data):
             if not event or self.is_done:
                 break
             try:
                 self._look_at(event, out)
             except UpstreamError as error:
-                error.before = b"".join(out)
+                # Of an empty answer nothing has to be seen: then another endpoint may give one.
+                error.before = b"" if isinstance(error, EmptyAnswer) and not has_begun else b"".join(out)
                 raise
-        self._is_careful = not self._has_payload or bool(self._kept) or self.is_done or self._wanted > 1
+        self._is_careful = not self._has_said or bool(self._kept) or self.is_done or self._wanted > 1
         return b"".join(out)
 
     def _look_at(self, event: bytes, out: list[bytes]) -> None:
@@ -219,7 +225,7 @@ class RelayStream:
             self._look_into(event, openai_chat.read_event(payload), out)
 
     def _can_pass_unread(self, event: bytes) -> bool:
-        if not self._has_payload or self._kept or self._wanted > 1:
+        if not self._has_said or self._kept or self._wanted > 1:
             return False
         return b'"usage"' not in event and b'"error"' not in event
 
@@ -241,6 +247,8 @@ class RelayStream:
             self._count(event)
         if chunk is not None and self._wanted > 1:
             self._finished |= {bytes(choice.index) for choice in chunk.choices or () if choice.finish_reason}
+        if not self._has_said:
+            self._has_said = _says_anything(event, chunk)
         usage = openai_chat.read_usage(chunk.usage, self._endpoint) if chunk is not None else None
         if usage is not None and chunk is not None:
             out.append(self._let_go())
@@ -284,6 +292,8 @@ class RelayStream:
         if not self._has_payload:
             raise Truncated(f"{self._endpoint.provider}'s stream ended without an event.")
         self._reason = finishing.in_events(self._kept, self._tail, self._before_tail)
+        if not self._has_said:
+            raise _empty(self._endpoint)
         self._usage = usage = self.used()
         self.is_done = True
         self.cost = cost = cost_of(usage, self._endpoint, self._call.at_ms)
@@ -313,6 +323,18 @@ class RelayStream:
             return len(self._finished) >= self._wanted
         chunks = [_chunk_of(event) for event in _EVENTS(self._before_tail + self._tail)]
         return any(choice.finish_reason for chunk in chunks if chunk is not None for choice in chunk.choices or ())
+
+
+def _empty(endpoint: Endpoint) -> EmptyAnswer:
+    return EmptyAnswer(f"{endpoint.provider} gave an empty answer.")
+
+
+def _says_anything(event: bytes, chunk: Event | None) -> bool:
+    """Or why there is nothing."""
+    choices = chunk.choices or () if chunk is not None else ()
+    if any(choice.says_something() or not silence.is_end(choice.finish_reason) for choice in choices):
+        return True
+    return silence.says_anything(_payload_of(event))
 
 
 def _estimated(told: Usage | None, call: Call, endpoint: Endpoint, completion_tokens: int) -> Usage:

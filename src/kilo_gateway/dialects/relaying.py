@@ -11,17 +11,18 @@ from collections.abc import Callable, Mapping
 import msgspec
 from msgspec import Raw, Struct
 
-from kilo_gateway.core.errors import BadAnswer, GatewayError, Truncated, UpstreamError
+from kilo_gateway.core.errors import BadAnswer, EmptyAnswer, GatewayError, Truncated, UpstreamError
 from kilo_gateway.core.money import Nanos, usd_text
 from kilo_gateway.core.pipeline import cost_of
 from kilo_gateway.core.price import Usage
 from kilo_gateway.core.types import Call, Endpoint
-from kilo_gateway.dialects import sse
+from kilo_gateway.dialects import sse, top_level
 from kilo_gateway.dialects.gathered import Gathered
 from kilo_gateway.dialects.hub.answered import AnswerHead, Event, Failed
 from kilo_gateway.dialects.messages.sending import VERTEX_VERSION
 from kilo_gateway.dialects.openai_chat import Problem
 from kilo_gateway.dialects.sides import UpstreamSide
+from kilo_gateway.dialects.top_level import Rules
 from kilo_gateway.dialects.translated import Accounts
 from kilo_gateway.dialects.troubles import told_inside
 
@@ -38,9 +39,9 @@ class Relay(Struct, frozen=True):
     Of answers, `marks`: one is in every event that matters. `firsts`: names of those in whose member `head` the model is.
     `lasts`: of the one with the last usage, which stands in its member `within`. `failure`: how a stream is ended by an
     error, where that depends on what was relayed last. `reasons`: what the upstream's own word for an end means, where a
-    reader who has not seen all takes it for another.
-    Of requests, `cap_field`: how long an answer may be. `cleaned`: the fields, for a model, as they may leave, and what was
-    changed that the caller should know; None: they may leave as they are.
+    reader who has not seen all takes it for another. `usage`: its members, where the upstream has told none.
+    Of requests, `rules`: what of them is refused; the first cap is how long an answer may be. `cleaned`: the fields, for a
+    model, as they may leave, and what was changed that the caller should know; None: they may leave as they are.
     """
 
     marks: tuple[bytes, ...]
@@ -48,7 +49,8 @@ class Relay(Struct, frozen=True):
     head: str
     lasts: frozenset[bytes]
     within: str
-    cap_field: str
+    rules: Rules
+    usage: Callable[[Usage, float | None], Mapping[str, object]]
     failure: Callable[[bytes, GatewayError, AnswerHead], bytes] | None = None
     cleaned: Callable[[Mapping[str, Raw], str], tuple[dict[str, Raw], tuple[str, ...]] | None] | None = None
     reasons: Mapping[str, str] = {}
@@ -56,7 +58,7 @@ class Relay(Struct, frozen=True):
 
 def splice(call: Call, endpoint: Endpoint, relay: Relay, output_cap: int | None) -> bytes:
     """The caller's own body with the upstream's model name, without what is `call.dropped`. Sets `call.changed`."""
-    fields = {name: value for name, value in call.fields.items() if name not in call.dropped}
+    fields = top_level.mended(call, endpoint, relay.rules)
     cleaned = None if relay.cleaned is None else relay.cleaned(fields, _decode_name(endpoint.model_json))
     if cleaned is not None:
         fields, call.changed = cleaned
@@ -66,7 +68,7 @@ def splice(call: Call, endpoint: Endpoint, relay: Relay, output_cap: int | None)
     else:
         fields["model"] = Raw(endpoint.model_json)
     if output_cap is not None:
-        fields = {**fields, relay.cap_field: Raw(b"%d" % output_cap)}
+        fields = {**fields, relay.rules.caps[0]: Raw(b"%d" % output_cap)}
     return _encode(fields)
 
 
@@ -75,10 +77,11 @@ class NamedBody:
 
     is_done = False
 
-    def __init__(self, call: Call, endpoint: Endpoint, upstream: UpstreamSide) -> None:
+    def __init__(self, call: Call, endpoint: Endpoint, upstream: UpstreamSide, relay: Relay) -> None:
         self._call = call
         self._endpoint = endpoint
         self._upstream = upstream
+        self._relay = relay
         self._accounts = Accounts(call, endpoint)
         self._gathered = Gathered(endpoint)
         self.feed = self._gathered.feed
@@ -91,10 +94,11 @@ class NamedBody:
             if isinstance(event, Failed):
                 raise told_inside(self._endpoint, Problem(event.message, event.code, event.status))
             self._accounts.note(event)
+        self._accounts.check_end()
         self.upstream_id = self._accounts.begun.id
         usage = self.used()
         self.cost = cost_of(usage, self._endpoint, self._call.at_ms)
-        return _stamped(_decode(body), usage, self.cost, self._endpoint)
+        return _stamped(_decode(body), usage, self.cost, self._endpoint, self._relay)
 
     def held(self) -> bytes:
         return b""
@@ -145,6 +149,7 @@ class NamedStream:
             error = Truncated(f"{self._endpoint.provider}'s stream stopped before its end.")
             error.before = out
             raise error
+        self._check_end()
         if self.cost is None:
             self.cost = cost_of(self.used(), self._endpoint, self._call.at_ms)
         return out
@@ -183,6 +188,8 @@ class NamedStream:
         return False
 
     def _pass(self, data: bytes) -> bytes:
+        if not self._accounts.has_said:
+            return self._pass_each(data)
         if not self._is_marked(data):
             events = data.count(b"\ndata:")
             if events:
@@ -190,19 +197,48 @@ class NamedStream:
             self._passed += len(data)
             self._events += events or 1
             return data
+        return self._pass_each(data)
+
+    def _pass_each(self, data: bytes) -> bytes:
         out: list[bytes] = []
+        has_begun = bool(self._last)
         for raw in _EVENTS(data):
             told = raw
             if self._is_marked(raw):
                 try:
                     told = self._look_into(raw)
                 except UpstreamError as error:
-                    error.before = b"".join(out)
+                    # Of an empty answer nothing has to be seen: then another endpoint may give one.
+                    error.before = b"" if isinstance(error, EmptyAnswer) and not has_begun else b"".join(out)
                     raise
+            else:
+                self._pass_other(raw)
             out.append(told)
             if b"data:" in told:
                 self._last = told
         return b"".join(out)
+
+    def _pass_other(self, raw: bytes) -> None:
+        """An event without a mark: counted, and read until one has said something."""
+        if b"data:" not in raw:
+            return
+        self._passed += len(raw)
+        self._events += 1
+        found = None if self._accounts.has_said else sse.event_of(raw.strip(b"\r\n"))
+        if found is None:
+            return
+        try:
+            for event in self._reader.read(*found):
+                self._accounts.note(event)
+        except UpstreamError:  # what cannot be read may say something all the same
+            self._accounts.has_said = True
+
+    def _check_end(self) -> None:
+        try:
+            self._accounts.check_end()
+        except EmptyAnswer:
+            self._has_failed = True
+            raise
 
     def _look_into(self, raw: bytes) -> bytes:
         found = sse.event_of(raw.strip(b"\r\n"))
@@ -215,15 +251,16 @@ class NamedStream:
             return self._with_model(name, data) or raw
         if name not in self._relay.lasts:
             return raw
+        self._check_end()
         usage = self.used()
         self.cost = cost_of(usage, self._endpoint, self._call.at_ms)
         fields = _decode(data)
         if self._relay.within:
-            whole = _stamped(_decode(fields[self._relay.within]), usage, self.cost, self._endpoint)
+            whole = _stamped(_decode(fields[self._relay.within]), usage, self.cost, self._endpoint, self._relay)
             fields[self._relay.within] = Raw(whole)
             stamped = _encode(fields)
         else:
-            stamped = _stamped(fields, usage, self.cost, self._endpoint)
+            stamped = _stamped(fields, usage, self.cost, self._endpoint, self._relay)
         return b"event: %b\ndata: %b\n\n" % (name, stamped)
 
     def _with_model(self, name: bytes, data: bytes) -> bytes:
@@ -257,12 +294,14 @@ def _is_whole(event: bytes) -> bool:
     return True
 
 
-def _stamped(fields: dict[str, Raw], usage: Usage, cost: Nanos | None, endpoint: Endpoint) -> bytes:
+def _stamped(fields: dict[str, Raw], usage: Usage, cost: Nanos | None, endpoint: Endpoint, relay: Relay) -> bytes:
     """With the catalogue's model id, the provider, and the usage with its cost."""
     fields["model"], fields["provider"] = Raw(endpoint.model_id_json), Raw(endpoint.label_json)
-    told = _decode(fields["usage"]) if bytes(fields.get("usage", b"null")) != b"null" else {}
-    told["cost"] = Raw(b"null" if cost is None else usd_text(cost).encode())
+    told: dict[str, Raw] = {}
     if usage.is_estimated:
-        told["estimated"] = Raw(b"true")
+        told = {name: Raw(_encode(value)) for name, value in relay.usage(usage, None).items()}
+    elif bytes(fields.get("usage", b"null")) != b"null":
+        told = _decode(fields["usage"])
+    told["cost"] = Raw(b"null" if cost is None else usd_text(cost).encode())
     fields["usage"] = Raw(_encode(told))
     return _encode(fields)

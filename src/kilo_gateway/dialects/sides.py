@@ -27,7 +27,7 @@ class CallerSide(Struct, frozen=True):
 
 class UpstreamSide(Struct, frozen=True):
     """`reader` and `read_answer` are made for an endpoint. `abilities`: of n, logprobs, audio, and urls (of images
-    and files), what it can be asked for.
+    and files), what it can be asked for. `tool_ids`: what ids of tool calls it takes; empty: any.
     """
 
     write_request: Callable[[Request, Target], Written]
@@ -36,3 +36,4 @@ class UpstreamSide(Struct, frozen=True):
     read_answer: Callable[[bytes, Endpoint], list[Event]]
     read_error: Callable[[bytes, int], Failed]
     abilities: frozenset[str] = frozenset()
+    tool_ids: str = ""

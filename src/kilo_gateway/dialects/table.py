@@ -7,6 +7,7 @@ from kilo_gateway.dialects.callers import Caller
 from kilo_gateway.dialects.chat import asking as chat_asking
 from kilo_gateway.dialects.chat import reading as chat_reading
 from kilo_gateway.dialects.chat import shaping as chat_shaping
+from kilo_gateway.dialects.chat import strict as chat_strict
 from kilo_gateway.dialects.chat import writing as chat_writing
 from kilo_gateway.dialects.cohere import asking as cohere_asking
 from kilo_gateway.dialects.cohere import reading as cohere_reading
@@ -29,6 +30,7 @@ from kilo_gateway.dialects.messages import faults as messages_faults
 from kilo_gateway.dialects.messages import foreign as messages_foreign
 from kilo_gateway.dialects.messages import reading as messages_reading
 from kilo_gateway.dialects.messages import sending as messages_sending
+from kilo_gateway.dialects.messages import usage as messages_usage
 from kilo_gateway.dialects.messages import writing as messages_writing
 from kilo_gateway.dialects.origins import origin_of
 from kilo_gateway.dialects.relaying import Relay
@@ -79,16 +81,18 @@ RESPONSES_CALLER = Caller(
     responses_asking.check_stateless,
 )  # fmt: skip
 
+CHAT_RULES = chat_strict.RULES
 # Same dialect on both sides, where events have names.
 RELAYS = {
     MESSAGES: Relay(
-        (b"message_", b'"error"'), frozenset({b"message_start"}), "message", frozenset({b"message_delta"}), "", "max_tokens",
-        cleaned=messages_foreign.without_foreign, reasons={"tool_use": "tool_calls"},
+        (b"message_", b'"error"'), frozenset({b"message_start"}), "message", frozenset({b"message_delta"}), "",
+        messages_asking.RULES, messages_usage.usage_members, cleaned=messages_foreign.without_foreign,
+        reasons={"tool_use": "tool_calls"},
     ),
     RESPONSES: Relay(
         (b'"response":', b'"error"'), frozenset({b"response.created", b"response.in_progress"}), "response",
         frozenset({b"response.completed", b"response.incomplete"}), "response",
-        "max_output_tokens", responses_writing.failure_behind, responses_asking.unstored,
+        responses_asking.RULES, responses_writing.usage_members, responses_writing.failure_behind,
     ),
 }
 
@@ -125,13 +129,13 @@ UPSTREAMS: dict[str, UpstreamSide] = {
         responses_shaping.write_request, sse.Splitter,
         lambda endpoint: responses_reading.Reader(is_cost_reported=endpoint.is_cost_reported),
         lambda body, endpoint: responses_reading.read_answer(body, is_cost_reported=endpoint.is_cost_reported),
-        responses_reading.read_error, frozenset({"audio", "urls"}),
+        responses_reading.read_error, frozenset({"audio", "urls"}), "64",
     ),
     MESSAGES: UpstreamSide(
         messages_sending.write_request, sse.Splitter,
         lambda endpoint: messages_reading.Reader(is_cost_reported=endpoint.is_cost_reported),
         lambda body, endpoint: messages_reading.read_answer(body, is_cost_reported=endpoint.is_cost_reported),
-        messages_faults.read_error, _URLS,
+        messages_faults.read_error, _URLS, "64-plain",
     ),
     "gemini": UpstreamSide(
         gemini_asking.write_request, sse.Splitter, _always(gemini_reading.Reader), _plain(gemini_reading.read_answer),
@@ -139,7 +143,7 @@ UPSTREAMS: dict[str, UpstreamSide] = {
     ),
     "bedrock-converse": UpstreamSide(
         converse_asking.write_request, eventstream.Splitter, _always(converse_reading.Reader),
-        _plain(converse_reading.read_answer), converse_reading.read_error,
+        _plain(converse_reading.read_answer), converse_reading.read_error, tool_ids="64-plain",
     ),
     "cohere": UpstreamSide(
         cohere_asking.write_request, sse.Splitter, _always(cohere_reading.Reader), _plain(cohere_reading.read_answer),

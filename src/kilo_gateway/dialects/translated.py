@@ -4,7 +4,7 @@ What is let out begins with the first event that says something: until then anot
 for the end of the upstream's stream, for usage may come after the finish.
 """
 
-from kilo_gateway.core.errors import BadAnswer, GatewayError, Truncated
+from kilo_gateway.core.errors import EmptyAnswer, GatewayError, Truncated
 from kilo_gateway.core.money import Nanos, usd
 from kilo_gateway.core.pipeline import cost_of
 from kilo_gateway.core.price import Usage
@@ -86,9 +86,9 @@ class Accounts:
         return AnswerHead(begun.id or self._call.id, created, endpoint.model, endpoint.provider, freeform)
 
     def check_end(self) -> None:
-        """Raises BadAnswer for an answer that says nothing and calls that an end."""
+        """Raises EmptyAnswer for one that says nothing and calls that an end."""
         if not self.has_said and (self.finished is None or self.finished.reason == "stop"):
-            raise BadAnswer(f"{self._endpoint.provider} gave an empty answer.")
+            raise EmptyAnswer(f"{self._endpoint.provider} gave an empty answer.")
 
 
 def _bytes(text: str) -> int:

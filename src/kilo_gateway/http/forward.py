@@ -404,8 +404,9 @@ class Forward:
         """All but the framing line. `is_known`: which endpoint it will be."""
         exchange, id = self._exchange, self._exchange.id.encode()
         capped = b"" if exchange.output_cap is None else b"x-kilo-max-tokens: %d\r\n" % exchange.output_cap
-        if (exchange.call.dropped or exchange.call.changed) and is_known:
-            capped += _lost_lines(exchange.call)
+        call = exchange.call
+        if (call.dropped or call.changed or call.mended) and is_known:
+            capped += _told_lines(call)
         return b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nx-generation-id: %b\r\n%b%b%bx-kilo-overhead-us: %d\r\n" % (
             content_type or self._content_type(), id, self._client.head_lines or b"x-request-id: %b\r\n" % id,
             self._endpoint.answer_head if is_known else b"", capped, exchange.overhead_us,
@@ -463,10 +464,14 @@ class Forward:
             self._boot_timer.cancel()
 
 
-def _lost_lines(call: Call) -> bytes:
+def _told_lines(call: Call) -> bytes:
     """What did not reach the upstream as the caller wrote it."""
-    told = (("x-kilo-dropped-fields", call.dropped), ("x-kilo-changed-fields", call.changed))
-    return b"".join(f"{name}: {_plain(', '.join(fields))}\r\n".encode() for name, fields in told if fields)
+    repairs = [f"{kind}={count}" for kind, count in (call.mended or {}).items()]
+    told = (
+        ("x-kilo-dropped-fields", call.dropped), ("x-kilo-changed-fields", call.changed),
+        ("x-kilo-warnings", call.clamped), ("x-kilo-repairs", repairs),
+    )  # fmt: skip
+    return b"".join(f"{name}: {_plain(', '.join(each))}\r\n".encode() for name, each in told if each)
 
 
 def _plain(text: str) -> str:

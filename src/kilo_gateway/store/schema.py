@@ -43,6 +43,7 @@ usage = Table(
     Column("has_tools", Boolean, nullable=False, server_default=false()),  # was the model free to call some
     Column("client", String(4000), nullable=False, server_default=""),  # what it said of itself, a JSON object
     Column("audio_ms", BigInteger, nullable=False, server_default="0"),  # of audio that was heard
+    Column("repairs", String(400), nullable=False, server_default=""),  # of the request: "kind=count", with spaces between
     sqlite_with_rowid=False,
 )
 _is_unpriced = usage.c.cost_nanos.is_(None)

@@ -47,6 +47,7 @@ class UsageRow(Struct, frozen=True):
     has_tools: bool = False
     client: str = ""
     audio_ms: int = 0
+    repairs: str = ""
     repriced_ms: int | None = None
 
     def usage(self) -> Usage:

@@ -19,7 +19,7 @@ LOCAL_CURE = (
     "It is a small demo model. Configure a real one: set a provider's key such as OPENAI_API_KEY, or declare [[upstreams]]."
 )
 _OUTPUTS = ("embeddings", "transcription")  # services that are known by what a model puts out
-CAP_FIELDS = ("max_tokens", "max_completion_tokens")
+CAP_FIELDS = ("", "max_tokens", "max_completion_tokens")
 
 
 def compile_snapshot(
@@ -79,7 +79,10 @@ def endpoint_of(upstream: UpstreamSettings, id: str, place: Place, hop: str, tok
     )  # fmt: skip
     stream_head = _head(upstream.origin, stream_path, lines, hop) if stream_path else b""
     services = services_of(upstream, endpoint.services, place.upstream_id)
-    return replace(endpoint, stream_head=stream_head, aws=aws, services=services, platform=upstream.platform)
+    return replace(
+        endpoint, stream_head=stream_head, aws=aws, services=services, platform=upstream.platform,
+        is_strict=upstream.is_strict, tool_ids=upstream.tool_ids,
+    )  # fmt: skip
 
 
 def _aws(region: str, secret: str) -> Aws:

@@ -19,7 +19,9 @@ class Provider(Struct, frozen=True, forbid_unknown_fields=True):
     public_models: bool = False
     cost: bool = False
     prices: str = ""
-    cap_field: str = "max_tokens"
+    cap_field: str = ""
+    strict: bool = False
+    tool_ids: str = ""
     models_query: str = ""
     services: dict[str, str] = {}
     categories: bool = False
@@ -35,6 +37,11 @@ def providers() -> dict[str, Provider]:
     """By name, in the order of the table."""
     text = resources.files("kilo_gateway.upstreams").joinpath("registry.toml").read_text()
     return msgspec.convert(tomllib.loads(text), dict[str, Provider])
+
+
+def provider_at(host: str) -> Provider | None:
+    """The one who is there, whatever an upstream is called."""
+    return next((each for each in providers().values() if urlsplit(each.base_url).hostname == host), None)
 
 
 def models_queries() -> dict[str, str]:

@@ -160,12 +160,6 @@ def test_an_error_inside_is_told() -> None:
     assert reading.read_error(b'{"detail":"no"}', 400) == said.Failed("no", "upstream_error", 400)
 
 
-def test_an_empty_list_of_tools_is_left_out() -> None:
-    for members in ({"tools": []}, {"tools": [], "tool_choice": "auto", "parallel_tool_calls": True}):
-        call = openai_chat.open_body(json.dumps({"model": "m", "messages": [], **members}).encode())
-        assert json.loads(openai_chat.splice(call, ENDPOINT)) == {"model": "m", "messages": []}
-
-
 def test_tools_of_a_providers_own_are_lost_and_named() -> None:
     request = read(tools=[{"type": "web_search"}, {"type": "function", "function": {"name": "look"}}])
     assert ([tool.name for tool in request.tools], request.lost) == (["look"], ("tools[type=web_search]",))

@@ -194,7 +194,11 @@ def test_out_of_range_is_clamped_and_told() -> None:
     body, written = asked(temperature=1.5, top_p=1, top_k=900, frequency_penalty=-1, presence_penalty=2, stop=tuple("abcdefg"))
     assert (body["temperature"], body["p"], body["k"], body["frequency_penalty"], body["presence_penalty"]) == (1, 0.99, 500, 0, 1)
     assert body["stop_sequences"] == list("abcde")
-    assert written.changed == ("stop: the first 5", "temperature: 1", "top_p: 0.99", "top_k: 500", "frequency_penalty: 0", "presence_penalty: 1")
+    assert [each.split(",")[0] for each in written.clamped] == [
+        "stop: the first 5 of 7", "temperature: 1", "top_p: 0.99", "top_k: 500", "frequency_penalty: 0", "presence_penalty: 1",
+    ]  # fmt: skip
+    body, written = asked(target=Target("m", max_output=100), max_tokens=500)
+    assert body["max_tokens"] == 100 and written.clamped == ("max_tokens: 100, the most that the model gives",)
 
 
 def test_what_has_no_place_is_named() -> None:

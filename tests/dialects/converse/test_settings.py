@@ -56,7 +56,9 @@ def test_what_has_no_place_is_named() -> None:
 def test_out_of_range_is_clamped_and_told() -> None:
     body, written = asked(target=Target(CLAUDE, max_output=64), max_tokens=100, temperature=1.7, top_p=-1, stop=("", " ", "END"))
     assert body["inferenceConfig"] == {"maxTokens": 64, "temperature": 1.0, "topP": 0.0, "stopSequences": ["END"]}
-    assert written.changed == ("max_tokens: 64, the most this model gives", "temperature: 1", "top_p: 0", "stop: blank ones left out")
+    assert written.changed == ("stop: blank ones left out",)
+    told = "as 0 to 1 are taken"
+    assert written.clamped == ("max_tokens: 64, the most that the model gives", f"temperature: 1, {told}", f"top_p: 0, {told}")
 
 
 def test_what_the_model_is_known_not_to_take_is_not_sent() -> None:

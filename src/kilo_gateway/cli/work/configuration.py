@@ -57,7 +57,8 @@ def _upstream(upstream: UpstreamSettings) -> dict[str, object]:
         "api_key": "set" if upstream.api_key else "none", "models": [_model(model) for model in upstream.models],
         "private": upstream.origin.is_trusted, "prefix": upstream.prefix, "reports_cost": upstream.is_cost_reported,
         "discover": upstream.discovers, "free": upstream.is_free,
-        "cap_field": upstream.cap_field, "region": upstream.region,
+        "cap_field": upstream.cap_field, "strict": upstream.is_strict, "tool_ids": upstream.tool_ids,
+        "region": upstream.region,
         **{name: getattr(upstream.patience, name) for name in upstream.patience.__struct_fields__},
     }  # fmt: skip
 

@@ -61,7 +61,7 @@ _KNOWN = frozenset({
 def read_request(fields: Mapping[str, Raw]) -> Request:
     """Raises BadRequest, which names the field."""
     read = _Fields(fields)
-    thinking = _thinking(read)
+    thinking = thinking_of(fields)
     has_logprobs = read("logprobs", _boolean)
     tools, choice = read("tools", _tools) or [], read("tool_choice", _choice)
     foreign = [f"tools[type={tool.type[:40]}]" for tool in tools if tool.function is None]
@@ -71,7 +71,7 @@ def read_request(fields: Mapping[str, Raw]) -> Request:
         tools=tuple(_read_tool(each) for each in _allowed(tools, choice)), tool_choice=_read_choice(choice),
         allows_parallel=read("parallel_tool_calls", _boolean),
         thinking=thinking, output=_read_output(read("response_format", _format)), verbosity=read("verbosity", _text),
-        max_tokens=read("max_completion_tokens", _integer) or read("max_tokens", _integer),
+        max_tokens=_cap(read),
         temperature=read("temperature", _number), top_p=read("top_p", _number), top_k=read("top_k", _integer),
         min_p=read("min_p", _number), stop=_stops(read("stop", _stop)), seed=read("seed", _integer),
         choices=read("n", _integer) or 1, frequency_penalty=read("frequency_penalty", _number),
@@ -102,6 +102,17 @@ class _Fields:
         return None if raw is None or bytes(raw) in (b"null", b"{}") else raw
 
 
+def _cap(read: _Fields) -> int | None:
+    """Of two fields the newer one. 0 stands for none at some."""
+    for name in ("max_completion_tokens", "max_tokens"):
+        cap: int | None = read(name, _integer)
+        if cap is not None and cap < 0:
+            raise BadRequest(f"{name} must be a whole number, 1 or more.")
+        if cap:
+            return cap
+    return None
+
+
 def _read_messages(found: list[shapes.Message] | None) -> tuple[Message, ...]:
     return tuple(_message(each, at) for at, each in enumerate(found or ()))
 
@@ -114,7 +125,9 @@ def _stops(stop: list[str] | str | None) -> tuple[str, ...]:
     return () if stop is None else (stop,) if isinstance(stop, str) else tuple(stop)
 
 
-def _thinking(read: _Fields) -> Thinking | None:
+def thinking_of(fields: Mapping[str, Raw]) -> Thinking | None:
+    """What all the fields that speak of it say together. Raises BadRequest."""
+    read = _Fields(fields)
     asked, effort = read("reasoning", _reasoning), read("reasoning_effort", _text)
     shown = read("include_reasoning", _boolean)
     if asked is None and effort is None and shown is None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 import msgspec
+from msgspec.structs import replace
 
 from kilo_gateway.dialects.chat.details import Details
 from kilo_gateway.dialects.hub.asked import (
@@ -24,17 +25,34 @@ from kilo_gateway.dialects.hub.asked import (
     Video,
     Written,
 )
+from kilo_gateway.dialects.hub.notes import Notes
 
 Json = dict[str, object]
+# https://platform.openai.com/docs/api-reference/chat/create
+KNOWN = frozenset({
+    "audio", "frequency_penalty", "function_call", "functions", "logit_bias", "logprobs", "max_completion_tokens",
+    "max_tokens", "messages", "metadata", "modalities", "model", "moderation", "n", "parallel_tool_calls", "prediction",
+    "presence_penalty", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "reasoning_effort",
+    "response_format", "safety_identifier", "seed", "service_tier", "stop", "store", "stream", "stream_options",
+    "temperature", "tool_choice", "tools", "top_logprobs", "top_p", "user", "verbosity", "web_search_options",
+})  # fmt: skip
+MAX_STOPS = 4
+RANGES = {
+    "temperature": (0.0, 2.0), "top_p": (0.0, 1.0), "frequency_penalty": (-2.0, 2.0), "presence_penalty": (-2.0, 2.0),
+    "top_logprobs": (0, 20),
+}  # fmt: skip
 _encode = msgspec.json.Encoder().encode
 
 
 def write_request(request: Request, target: Target) -> Written:
+    notes, dropped = Notes(), list[str]()
+    if target.is_strict:
+        request = _bare(request, dropped)
     messages = [each for message in request.messages for each in _messages(message, target)]
     body: Json = {"model": target.model, "messages": messages}
     if request.is_stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
-    dropped = list(_plain(body, request, target))
+    dropped += _plain(body, request, target, notes)
     dropped += _tools(body, request)
     if request.thinking is not None:
         dropped += _thinking(body, request.thinking, target)
@@ -42,19 +60,42 @@ def write_request(request: Request, target: Target) -> Written:
         body["response_format"] = _output(request)
     if any(_is_foreign(part, target) for each in request.messages for part in each.parts):
         dropped.append("reasoning signatures")
-    return Written(_encode(body), tuple(dropped))
+    if target.is_strict:
+        unknown = body.keys() - KNOWN
+        dropped += sorted(unknown)
+        body = {name: value for name, value in body.items() if name not in unknown}
+    return Written(_encode(body), tuple(dropped), notes.changed, notes.clamped)
 
 
-def _plain(body: Json, request: Request, target: Target) -> Iterable[str]:
+def _bare(request: Request, dropped: list[str]) -> Request:
+    """Without what some upstreams alone know: replayed thoughts, and marks of what is to be cached."""
+    parts = [part for message in request.messages for part in message.parts]
+    if any(isinstance(part, Thought) for part in parts):
+        dropped.append("reasoning of former answers")
+    if any(getattr(part, "cache", None) is not None for part in parts):
+        dropped.append("cache")
+    messages = tuple([replace(each, parts=tuple(map(_unmarked, _spoken(each.parts)))) for each in request.messages])
+    return replace(request, messages=messages)
+
+
+def _spoken(parts: Iterable[Part]) -> Iterable[Part]:
+    return [part for part in parts if not isinstance(part, Thought)]
+
+
+def _unmarked(part: Part) -> Part:
+    return part if getattr(part, "cache", None) is None else replace(part, cache=None)
+
+
+def _plain(body: Json, request: Request, target: Target, notes: Notes) -> Iterable[str]:
     """Members that are alike on both sides. Gives those that the model is known not to take."""
     if request.max_tokens is not None:
-        body[target.cap_field] = request.max_tokens
+        body[target.cap_field] = notes.answer_cap(request.max_tokens, target.max_output)
     said: Json = {
         "temperature": request.temperature, "top_p": request.top_p, "top_k": request.top_k, "min_p": request.min_p,
         "seed": request.seed, "frequency_penalty": request.frequency_penalty, "presence_penalty": request.presence_penalty,
         "repetition_penalty": request.repetition_penalty, "logit_bias": request.logit_bias, "verbosity": request.verbosity,
         "user": request.user, "metadata": request.metadata, "service_tier": request.service_tier,
-        "prompt_cache_key": request.cache_key, "stop": list(request.stop) or None,
+        "prompt_cache_key": request.cache_key, "stop": notes.stops(request.stop, MAX_STOPS) or None,
         "n": request.choices if request.choices > 1 else None,
     }  # fmt: skip
     if request.logprobs is not None:
@@ -64,6 +105,8 @@ def _plain(body: Json, request: Request, target: Target) -> Iterable[str]:
             continue
         if name in _SAMPLING and not target.knows(name):
             yield name
+        elif target.is_strict and name in RANGES and isinstance(value, int | float):
+            body[name] = notes.within(name, value, *RANGES[name])
         else:
             body[name] = value
 
@@ -97,18 +140,24 @@ def _thinking(body: Json, thinking: Thinking, target: Target) -> Iterable[str]:
     if not target.knows("reasoning"):
         return ["reasoning"]
     effort = thinking.effort or ("none" if thinking.is_enabled is False else None)
-    if target.parameters is not None:
+    if target.parameters is not None and not target.is_strict:
         body["reasoning"] = _said(
             effort=effort, max_tokens=thinking.max_tokens if effort is None else None, summary=thinking.summary,
             enabled=thinking.is_enabled if effort is None and thinking.max_tokens is None else None,
             exclude=thinking.is_excluded or None,
         )  # fmt: skip
         return []
-    if effort is None and thinking.max_tokens is not None:
-        effort = _effort_of(thinking.max_tokens)
-    if effort is not None:
-        body["reasoning_effort"] = effort
+    if (word := effort_word(thinking)) is not None:
+        body["reasoning_effort"] = word
     return []
+
+
+def effort_word(thinking: Thinking) -> Effort | None:
+    """How much is to be thought in one word; None: as the model likes."""
+    effort = thinking.effort or ("none" if thinking.is_enabled is False else None)
+    if effort is None and thinking.max_tokens is not None:
+        return _effort_of(thinking.max_tokens)
+    return effort
 
 
 def _effort_of(tokens: int) -> Effort:

@@ -37,7 +37,7 @@ def write_request(request: Request, target: Target) -> Written:
     if request.thinking is not None:
         _add_thinking(body, request.thinking, request.max_tokens, target, notes)
     _note_the_rest(request, notes)
-    return Written(_encode(body), notes.dropped, notes.changed)
+    return Written(_encode(body), notes.dropped, notes.changed, notes.clamped)
 
 
 def _tools(request: Request, notes: Notes) -> Json:
@@ -86,13 +86,11 @@ def _add_output(body: Json, output: Output, messages: Messages, notes: Notes) ->
 
 def _add_settings(body: Json, request: Request, target: Target, notes: Notes) -> None:
     if request.max_tokens is not None:
-        body["max_tokens"] = request.max_tokens
+        body["max_tokens"] = notes.answer_cap(request.max_tokens, target.max_output)
     if request.seed is not None:
         body["seed"] = request.seed
     if request.stop:
-        body["stop_sequences"] = list(request.stop[:_MAX_STOPS])
-        if len(request.stop) > _MAX_STOPS:
-            notes.change(f"stop: the first {_MAX_STOPS}")
+        body["stop_sequences"] = notes.stops(request.stop, _MAX_STOPS)
     for field, name, least, most in _SAMPLING:
         value: float | None = getattr(request, field)
         if value is None:
@@ -100,10 +98,7 @@ def _add_settings(body: Json, request: Request, target: Target, notes: Notes) ->
         if not target.knows(field):
             notes.drop(field)
             continue
-        fit = min(max(value, least), most)
-        if fit != value:
-            notes.change(f"{field}: {fit:g}")
-        body[name] = fit
+        body[name] = notes.within(field, value, least, most)
 
 
 def _add_thinking(body: Json, thinking: Thinking, max_tokens: int | None, target: Target, notes: Notes) -> None:

@@ -46,4 +46,4 @@ def write_request(request: Request, target: Target) -> Written:
             notes.drop(field)
     if request.choices > 1:
         notes.drop("choices")
-    return Written(_encode(body), notes.dropped, notes.changed)
+    return Written(_encode(body), notes.dropped, notes.changed, notes.clamped)

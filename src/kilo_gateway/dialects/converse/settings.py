@@ -36,12 +36,8 @@ class Settings:
         self._add_stop(request.stop)
 
     def _add_max_tokens(self, tokens: int | None) -> None:
-        limit = self._target.max_output
-        if tokens is not None and limit is not None and tokens > limit:
-            self._notes.change(f"max_tokens: {limit}, the most this model gives")
-            tokens = limit
         if tokens is not None:
-            self.config["maxTokens"] = tokens
+            self.config["maxTokens"] = self._notes.answer_cap(tokens, self._target.max_output)
 
     def _thinks(self, thinking: Thinking | None, forces_tool: bool, lacks_thoughts: bool) -> bool:
         if thinking is None or thinking.is_enabled is False or thinking.effort == "none":
@@ -121,10 +117,7 @@ class Settings:
                 if value != 1:
                     self._notes.drop(field)
             else:
-                fit = min(max(value, 0.0), 1.0)
-                if fit != value:
-                    self._notes.change(f"{field}: {fit:g}")
-                self.config[name] = fit
+                self.config[name] = self._notes.within(field, value, 0.0, 1.0)
 
     def _add_top_k(self, top_k: int | None) -> None:
         if top_k is None:

@@ -1,11 +1,9 @@
 """Messages as Converse wants them: user and assistant by turns, the first a user's, results ahead of all else in a turn."""
 
 import base64
-import re
 from collections.abc import Iterable
 from typing import Final
 
-import msgspec
 from msgspec import Raw
 
 from kilo_gateway.dialects.converse.media import Json, Media
@@ -27,9 +25,6 @@ from kilo_gateway.dialects.hub.notes import Notes
 
 FORMAT: Final = "anthropic-claude-v1"
 _MAX_MARKS = 4  # https://docs.aws.amazon.com/bedrock/latest/userguide/prompt-caching.html
-_UNFIT = re.compile(r"[^a-zA-Z0-9_-]")
-_MAX_ID = 64
-_decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
 class _Turn:
@@ -52,8 +47,6 @@ class Turns:
         self._model = model
         self._notes = notes
         self._media = Media(notes)
-        self._ids: dict[str, str] = {}
-        self._given: set[str] = set()
         self._turns: list[_Turn] = []
         for message in messages:
             if message.role == "system":
@@ -125,7 +118,7 @@ class Turns:
                 self._add_thought(turn.others, part)
             elif isinstance(part, ToolCall):
                 self.called[part.name] = None
-                use = {"toolUseId": self._id(part.id), "name": part.name, "input": self._input(part)}
+                use = {"toolUseId": part.id, "name": part.name, "input": Raw(part.arguments.encode())}
                 turn.others.append({"toolUse": use})
                 self._mark(turn.others, part.cache)
             else:
@@ -172,7 +165,7 @@ class Turns:
                 content += [{"text": part.text}] if part.text.strip() else []
             elif (block := self._seen(part)) is not None:
                 content.append(block)
-        made: Json = {"toolUseId": self._id(result.id), "content": content or [{"text": "(nothing)"}]}
+        made: Json = {"toolUseId": result.id, "content": content or [{"text": "(nothing)"}]}
         if result.is_error:
             if self._model.family == "other":  # status is for Claude and Nova alone
                 self._notes.drop("is_error")
@@ -191,31 +184,6 @@ class Turns:
         if not content[-1].keys().isdisjoint(("document", "video")):
             content.append({"text": "(end of the file)"})  # right behind a file a mark is a 400
         content.append(mark(cache, self._model))
-
-    def _input(self, call: ToolCall) -> object:
-        if not call.arguments.strip():
-            return {}
-        try:
-            _decode_object(call.arguments)
-        except msgspec.MsgspecError:
-            self._notes.change("arguments that are no JSON object put into one")
-            return {"arguments": call.arguments}
-        return Raw(call.arguments.encode())
-
-    def _id(self, id: str) -> str:
-        """Injective, and the same each time."""
-        given = self._ids.get(id)
-        if given is None:
-            fit = given = _UNFIT.sub("_", id)[:_MAX_ID] or "call"
-            number = 1
-            while given in self._given:
-                number += 1
-                given = f"{fit[: _MAX_ID - 8]}_{number}"
-            self._ids[id] = given
-            self._given.add(given)
-            if given != id:
-                self._notes.change("tool call ids: renamed to letters, digits, _ and -")
-        return given
 
     def _finish(self) -> None:
         """No turn is empty, thinks only, or shows a document without a word."""

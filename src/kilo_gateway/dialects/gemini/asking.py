@@ -39,7 +39,7 @@ def write_request(request: Request, target: Target) -> Written:
             notes.drop(field)
     if _has_marks(request):
         notes.drop("cache_control")  # Gemini keeps prompts of its own accord
-    return Written(_encode(body), notes.dropped, notes.changed)
+    return Written(_encode(body), notes.dropped, notes.changed, notes.clamped)
 
 
 def _add_tools(body: dict[str, object], request: Request, notes: Notes) -> None:
@@ -72,15 +72,10 @@ def _config(request: Request, target: Target, model: Model, notes: Notes) -> dic
     """The generationConfig."""
     made: dict[str, object] = {}
     if (most := request.max_tokens) is not None:
-        if target.max_output is not None and most > target.max_output:
-            most = target.max_output
-            notes.change(f"max_tokens: {most}, the most there is")
-        made["maxOutputTokens"] = most
+        made["maxOutputTokens"] = notes.answer_cap(most, target.max_output)
     _add_sampling(made, request, target, model, notes)
     if request.stop:
-        if len(request.stop) > _MAX_STOPS:
-            notes.change(f"stop: the first {_MAX_STOPS} of {len(request.stop)}")
-        made["stopSequences"] = request.stop[:_MAX_STOPS]
+        made["stopSequences"] = notes.stops(request.stop, _MAX_STOPS)
     if request.choices > 1:
         if model.is_third:
             notes.drop("choices")  # https://ai.google.dev/gemini-api/docs/gemini-3
@@ -113,9 +108,7 @@ def _add_sampling(made: dict[str, object], request: Request, target: Target, mod
         if is_fixed or not target.knows(field) or (field == "top_k" and value <= 0):  # 0: of all
             notes.drop(field)
             continue
-        made[theirs] = min(max(value, least), most)
-        if made[theirs] != value:
-            notes.change(f"{field}: {made[theirs]}, as {least} to {most} are taken")
+        made[theirs] = notes.within(field, value, least, most)
     if request.seed is not None:
         if not target.knows("seed"):
             notes.drop("seed")
@@ -123,7 +116,7 @@ def _add_sampling(made: dict[str, object], request: Request, target: Target, mod
             made["seed"] = request.seed
         else:
             made["seed"] = request.seed % _INT32
-            notes.change("seed: cut to 31 bits")
+            notes.clamp("seed", "cut to 31 bits")
 
 
 def _add_output(made: dict[str, object], request: Request, model: Model, notes: Notes) -> None:

@@ -118,11 +118,7 @@ class Turns:
             self._notes.change("messages: a call without a thought signature marked as such")
 
     def _called(self, call: ToolCall, thought: Thought | None) -> Part:
-        args = object_of(call.arguments) if call.arguments.strip() else _NOTHING
-        if args is None:
-            self._notes.change(f"messages: arguments of {call.name} that are no JSON object wrapped in one")
-            args = Raw(_encode({"arguments": call.arguments}))
-        made = Called(call.name, args, call.id if self._model.knows_ids else "")
+        made = Called(call.name, Raw(call.arguments.encode()), call.id if self._model.knows_ids else "")
         self._unanswered.append(made)
         signature = signatures.valid(call.signature, self._notes) if call.signature else ""
         if not signature and thought is not None:

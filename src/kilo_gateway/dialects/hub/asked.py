@@ -68,7 +68,10 @@ class Thought(Struct, frozen=True):
 
 
 class ToolCall(Struct, frozen=True):
-    """`arguments`: JSON text. `signature`: of the thought that led to it (Gemini), base64. `origin`: as of a Thought."""
+    """`arguments`: JSON text, of an object where the call was repaired. `signature`: of the thought that led to it (Gemini),
+
+    base64. `origin`: as of a Thought.
+    """
 
     id: str
     name: str
@@ -179,7 +182,7 @@ class Target(Struct, frozen=True):
     """What of an endpoint shapes a request. `parameters`: OpenRouter's names of what its model knows; None: unknown.
 
     `efforts`: those by which its model is made to think, where it takes no tokens; empty: unknown. `origin`: what is of
-    it goes back to it.
+    it goes back to it. `is_strict`: it refuses members that its dialect does not know.
     """
 
     model: str  # the upstream's own name
@@ -189,6 +192,7 @@ class Target(Struct, frozen=True):
     efforts: tuple[str, ...] = ()
     origin: str = ""
     platform: Platform = ""
+    is_strict: bool = False
 
     def knows(self, parameter: str) -> bool:
         """Whether it may be sent: where nobody said what a model knows, everything may."""
@@ -196,8 +200,12 @@ class Target(Struct, frozen=True):
 
 
 class Written(Struct, frozen=True):
-    """A body for an upstream. `dropped`: fields of the Request that have no place there; `changed`: "field: how"."""
+    """A body for an upstream. `dropped`: fields of the Request that have no place there; `changed`: "field: how", and
+
+    `clamped` of values that would have been refused.
+    """
 
     body: bytes
     dropped: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
+    clamped: tuple[str, ...] = ()

@@ -14,6 +14,7 @@ from kilo_gateway.dialects.messages.ready_made import ready_made
 from kilo_gateway.dialects.messages.sending import write_request
 from kilo_gateway.dialects.messages.thinking import read_thinking
 from kilo_gateway.dialects.messages.turns import Turns, mark
+from kilo_gateway.dialects.top_level import Rules
 
 __all__ = ["read_request", "write_request"]
 
@@ -39,6 +40,13 @@ _KNOWN = frozenset({
     "tools", "tool_choice", "thinking", "output_config", "output_format", "service_tier", "cache_control", "user",
     "provider", "session_id", "models", "plugins", "route", "usage",
 })  # fmt: skip
+# Members of gateways' own, which others refuse. There is no list of all that are known: betas bring new ones.
+RULES = Rules(
+    foreign=frozenset({
+        "provider", "session_id", "models", "plugins", "route", "transforms", "usage", "user", "reasoning", "description",
+    }),
+    ranges={"temperature": (0.0, 1.0), "top_p": (0.0, 1.0)}, caps=("max_tokens",),
+)  # fmt: skip
 _MODES = {"auto": ToolChoice("auto"), "any": ToolChoice("required"), "none": ToolChoice("none")}
 _TIERS = {"standard_only": "default"}
 
@@ -59,11 +67,18 @@ def read_request(fields: Mapping[str, Raw]) -> Request:
         model=read("model", _text) or "", is_stream=bool(read("stream", _boolean)), messages=_conversation(read, turns),
         tools=tools, tool_choice=_read_choice(choice, tools, lost), allows_parallel=_parallel(choice),
         thinking=thinking, verbosity=verbosity, output=read_output(config, read("output_format", _format)),
-        max_tokens=read("max_tokens", _integer), temperature=read("temperature", _number), top_p=read("top_p", _number),
-        top_k=read("top_k", _integer), stop=tuple(read("stop_sequences", _stops) or ()), user=_user(read, fields, lost),
+        max_tokens=_cap(read("max_tokens", _integer)), temperature=read("temperature", _number),
+        top_p=read("top_p", _number), top_k=read("top_k", _integer),
+        stop=tuple(read("stop_sequences", _stops) or ()), user=_user(read, fields, lost),
         service_tier=None if tier is None else _TIERS.get(tier, tier), cache=mark(read("cache_control", _cache)),
         lost=tuple(lost),
     )  # fmt: skip
+
+
+def _cap(cap: int | None) -> int | None:
+    if cap is not None and cap < 1:
+        raise BadRequest("max_tokens must be a whole number, 1 or more.")
+    return cap
 
 
 def _conversation(read: Fields, turns: Turns) -> tuple[Message, ...]:

@@ -1,7 +1,5 @@
 """The hub's messages as turns: user and assistant by turns, results of tools first in what follows their calls."""
 
-import hashlib
-import re
 from collections.abc import Iterable, Iterator
 from itertools import takewhile
 
@@ -26,9 +24,6 @@ from kilo_gateway.dialects.messages.media import document, image
 from kilo_gateway.dialects.messages.signatures import OWN, UNKNOWN
 
 Json = dict[str, object]
-_is_id = re.compile(r"[a-zA-Z0-9_-]+").fullmatch
-_no_id = re.compile(r"[^a-zA-Z0-9_-]")
-_decode_object = msgspec.json.Decoder(dict[str, Raw]).decode
 _THOUGHTS = ("thinking", "redacted_thinking")
 
 
@@ -177,33 +172,15 @@ class Conversation:
         return None
 
     def _call(self, part: ToolCall) -> Json:
-        return {"type": "tool_use", "id": self._id(part.id), "name": part.name, "input": self._input(part.arguments)}
-
-    def _input(self, arguments: str) -> object:
-        text = arguments.strip()
-        if not text:
-            return {}
-        try:
-            _decode_object(text)
-        except (msgspec.MsgspecError, RecursionError):
-            self._notes.change("messages: arguments of a call that are no JSON object put into one")
-            return {"arguments": arguments}
-        return Raw(text.encode())
+        return {"type": "tool_use", "id": part.id, "name": part.name, "input": Raw(part.arguments.encode())}
 
     def _result(self, part: ToolResult) -> Json:
-        block: Json = {"type": "tool_result", "tool_use_id": self._id(part.id)}
+        block: Json = {"type": "tool_result", "tool_use_id": part.id}
         if content := list(self._blocks(part.parts)):
             block["content"] = content
         if part.is_error:
             block["is_error"] = True
         return block
-
-    def _id(self, id: str) -> str:
-        """The same for the same, so that call and result still meet and what is cached stays so."""
-        if _is_id(id):
-            return id
-        self._notes.change("messages: ids of tool calls put into letters, digits, _ and -")
-        return f"{_no_id.sub('_', id)[:40]}_{hashlib.sha256(id.encode()).hexdigest()[:8]}"
 
 
 def _append(turns: list[Turn], turn: Turn) -> None:

@@ -64,7 +64,7 @@ class _Sending:
         if self._target.platform == "vertex":
             del body["model"]
             body["anthropic_version"] = Raw(VERTEX_VERSION)
-        return Written(_encode(body), notes.dropped, notes.changed)
+        return Written(_encode(body), notes.dropped, notes.changed, notes.clamped)
 
     def _tool(self, tool: Tool) -> Json:
         made: Json = {"name": tool.name}
@@ -83,10 +83,7 @@ class _Sending:
         if asked is None:
             asked = most or MAX_TOKENS
             self._notes.change(f"max_tokens: {asked}, for none was asked for")
-        elif most is not None and asked > most:
-            self._notes.change(f"max_tokens: {most}, the most that the model gives")
-            asked = most
-        return asked
+        return self._notes.answer_cap(asked, most)
 
     def _choice(self, shape: Shape) -> Json | None:
         """A tool that stands for the answer's JSON is forced; beside others, one of all is."""
@@ -135,11 +132,7 @@ class _Sending:
             if not (self._model.takes_sampling and self._target.knows(name)):
                 notes.drop(name)
             else:
-                body[name] = value
-        temperature = body.get("temperature")
-        if isinstance(temperature, int | float) and not 0 <= temperature <= 1:
-            body["temperature"] = min(max(temperature, 0.0), 1.0)
-            notes.change(f"temperature: {body['temperature']:g}, between 0 and 1")
+                body[name] = value if name == "top_k" else notes.within(name, value, 0.0, 1.0)
         if plan.is_on:
             _suit_thinking(body, notes)
         if "top_p" in body and "temperature" in body and not self._model.takes_both_samplings:

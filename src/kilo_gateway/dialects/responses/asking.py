@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Raw
 
 from kilo_gateway.core.errors import BadRequest
+from kilo_gateway.core.types import Endpoint
 from kilo_gateway.dialects.hub.asked import (
     Effort,
     Output,
@@ -17,7 +18,8 @@ from kilo_gateway.dialects.hub.asked import (
 )
 from kilo_gateway.dialects.responses import envelope, shapes
 from kilo_gateway.dialects.responses.history import History, read
-from kilo_gateway.dialects.responses.shaping import FREEFORM, write_request
+from kilo_gateway.dialects.responses.shaping import FREEFORM, MIN_OUTPUT, write_request
+from kilo_gateway.dialects.top_level import Rules
 
 __all__ = ["read_request", "replays_foreign_thoughts", "write_request"]
 
@@ -43,9 +45,9 @@ _KNOWN = frozenset({
 })  # fmt: skip
 _SETTLED = {"background": b"false", "truncation": b'"disabled"'}  # what holds anyway
 _LOGPROBS = "message.output_text.logprobs"
-_INCLUDED = ("reasoning.encrypted_content", _LOGPROBS)
+_ENCRYPTED = "reasoning.encrypted_content"
+_INCLUDED = (_ENCRYPTED, _LOGPROBS)
 _SEALED = b'"' + envelope.MARK.encode()
-_FALSE = Raw(b"false")
 _STORED = {
     "previous_response_id": "former answers are not stored. Send the whole conversation in `input`",
     "conversation": "conversations are not stored. Send the whole conversation in `input`",
@@ -92,9 +94,30 @@ def check_stateless(fields: Mapping[str, Raw]) -> None:
     _refuse_stored(_Fields(fields))
 
 
-def unstored(fields: Mapping[str, Raw], model: str) -> tuple[dict[str, Raw], tuple[str, ...]] | None:
-    """Fields of a request that is relayed: OpenAI stores answers unless told not to, and nobody could ask for them here."""
-    return None if bytes(fields.get("store", shapes.ABSENT)) == b"false" else ({**fields, "store": _FALSE}, ())
+def _keep_nothing(fields: dict[str, Raw], endpoint: Endpoint) -> dict[str, int]:
+    """OpenAI keeps the answer of a caller who does not say. Reasoning is then given whole, as it cannot be looked up."""
+    if bytes(fields.get("store", shapes.ABSENT)) != b"null":
+        return {}
+    fields["store"] = Raw(b"false")
+    if endpoint.parameters is not None and "reasoning" in endpoint.parameters:
+        try:
+            included = _texts.decode(fields.get("include", b"[]"))
+        except msgspec.MsgspecError:
+            return {}
+        if _ENCRYPTED not in included:
+            fields["include"] = Raw(msgspec.json.encode([*included, _ENCRYPTED]))
+    return {}
+
+
+# `foreign`: members of gateways' own, which others refuse.
+RULES = Rules(
+    foreign=frozenset({
+        "provider", "session_id", "models", "plugins", "route", "transforms", "usage", "description", "top_k",
+        "frequency_penalty", "presence_penalty",
+    }),
+    ranges={"temperature": (0.0, 2.0), "top_p": (0.0, 1.0), "top_logprobs": (0, 20)},
+    caps=("max_output_tokens",), least_cap=MIN_OUTPUT, more=_keep_nothing,
+)  # fmt: skip
 
 
 def replays_foreign_thoughts(fields: Mapping[str, Raw]) -> bool:

@@ -33,8 +33,7 @@ Json = dict[str, object]
 FREEFORM = Raw(
     b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],"additionalProperties":false}'
 )  # fmt: skip
-_MIN_OUTPUT = 16  # https://platform.openai.com/docs/api-reference/responses/create#responses-create-max_output_tokens
-_MAX_ID = 64
+MIN_OUTPUT = 16  # https://platform.openai.com/docs/api-reference/responses/create#responses-create-max_output_tokens
 _TIERS = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
 _VERBOSITIES = {"xhigh": "high", "max": "high"}
 _MISSING = (
@@ -63,7 +62,7 @@ def write_request(request: Request, target: Target) -> Written:
             notes.drop(name)
     if request.choices > 1:
         notes.drop("choices")
-    return Written(_encode(body), notes.dropped, notes.changed)
+    return Written(_encode(body), notes.dropped, notes.changed, notes.clamped)
 
 
 def _instructions(message: Message) -> str | None:
@@ -75,26 +74,23 @@ def _instructions(message: Message) -> str | None:
 
 def _sample(body: Json, request: Request, target: Target, notes: Notes) -> None:
     if (cap := request.max_tokens) is not None:
-        most = cap if target.max_output is None else min(cap, target.max_output)
-        body["max_output_tokens"] = most = max(most, _MIN_OUTPUT)
-        if most != cap:
-            notes.change(f"max_tokens: {'raised' if most > cap else 'lowered'} to {most}")
+        body["max_output_tokens"] = max(notes.answer_cap(cap, target.max_output), MIN_OUTPUT)
+        if cap < MIN_OUTPUT:
+            notes.clamp("max_tokens", f"{MIN_OUTPUT}, the least that is taken")
     for name, asked, greatest in (("temperature", request.temperature, 2.0), ("top_p", request.top_p, 1.0)):
         if asked is None:
             continue
         if not target.knows(name):
             notes.drop(name)
             continue
-        body[name] = within = min(max(asked, 0.0), greatest)
-        if within != asked:
-            notes.change(f"{name}: {'raised' if within > asked else 'lowered'} to {within:g}")
+        body[name] = notes.within(name, asked, 0.0, greatest)
     if request.logprobs is not None:
         if not (target.knows("logprobs") or target.knows("top_logprobs")):
             notes.drop("logprobs")
             return
         body["include"] = ["message.output_text.logprobs"]
         if request.logprobs:
-            body["top_logprobs"] = min(request.logprobs, 20)
+            body["top_logprobs"] = notes.within("logprobs", request.logprobs, 0, 20)
 
 
 def _tools(body: Json, request: Request, notes: Notes) -> None:
@@ -226,7 +222,7 @@ def _turn(parts: Iterable[Part], notes: Notes) -> Iterable[Json]:
             yield _spoken(texts)
             texts = []
         if isinstance(part, ToolCall):
-            yield {"type": "function_call", "call_id": _id(part.id, notes), "name": part.name, "arguments": part.arguments}
+            yield {"type": "function_call", "call_id": part.id, "name": part.name, "arguments": part.arguments}
         elif not isinstance(part, Thought):
             notes.drop("images of the assistant")
         elif (thought := _thought(part, notes)) is not None:
@@ -262,14 +258,7 @@ def _result(result: ToolResult, notes: Notes) -> Json:
         output = "".join(part.text for part in result.parts if isinstance(part, Text))
     else:
         output = [made for part in result.parts if (made := _part(part, notes)) is not None]
-    return {"type": "function_call_output", "call_id": _id(result.id, notes), "output": output}
-
-
-def _id(id: str, notes: Notes) -> str:
-    if id and len(id) <= _MAX_ID:
-        return id
-    notes.change("ids of tool calls: shortened")
-    return f"call_{sha256(id.encode()).hexdigest()[:24]}"
+    return {"type": "function_call_output", "call_id": result.id, "output": output}
 
 
 def _part(part: Part, notes: Notes) -> Json | None:

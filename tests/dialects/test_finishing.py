@@ -1,13 +1,14 @@
 """Why an answer ended is known at its end, from whichever of its last bytes say so."""
 
 import json
+from contextlib import suppress
 
 import pytest
 from msgspec import Raw
 from tests.dialects.test_relay import CALL, ENDPOINT, pieces_of
 from tests.streams import DONE, FINISH, STREAMS, content, usage
 
-from kilo_gateway.core.errors import UpstreamError
+from kilo_gateway.core.errors import EmptyAnswer, UpstreamError
 from kilo_gateway.core.pipeline import has_tools
 from kilo_gateway.core.types import Call
 from kilo_gateway.dialects.finishing import in_choices
@@ -66,7 +67,8 @@ def test_a_stream_that_broke_off_has_no_reason() -> None:
 def test_a_json_answer_says_it_before_or_behind_the_message(choices: object, reason: tuple[str, str]) -> None:
     body = RelayBody(CALL, ENDPOINT)
     body.feed(json.dumps({"id": "a", "choices": choices}).encode())
-    body.finish()
+    with suppress(EmptyAnswer):
+        body.finish()
     assert body.finish_reason() == reason
     assert in_choices(b"") == ("", "")
 

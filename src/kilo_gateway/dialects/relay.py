@@ -60,9 +60,9 @@ class RelayBody:
         if told is None or told.is_estimated:
             told = _estimated(told, self._call, endpoint, openai_chat.estimated_tokens(fields))
         self._usage = usage = openai_chat.with_images(told, self._call, endpoint)
+        self._choices = fields.get("choices", b"")
         if not self._call.service and "choices" in fields and silence.is_empty(fields["choices"]):
             raise _empty(endpoint)
-        self._choices = fields.get("choices", b"")
         self.cost = cost = cost_of(usage, endpoint, self._call.at_ms)
         return openai_chat.stamped(fields, usage, cost, endpoint)
 

@@ -1,6 +1,7 @@
 """Hostile numbers, clocks and disks: clamped and flagged, nothing granted, nothing lost."""
 
 import contextlib
+import functools
 import os
 import subprocess
 import threading
@@ -9,7 +10,7 @@ from decimal import Decimal
 
 import wire
 from checks_money_budget import resets
-from harness import ROOT, Gateway, Skip, check, eventually, stream_reply, up, usd
+from harness import ROOT, Gateway, Skip, at_end, check, eventually, stream_reply, up, usd
 from money import (
     CAP,
     WORST,
@@ -162,10 +163,20 @@ def small_disk(megabytes: int = 64):
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(place)], capture_output=True, text=True)
     if mounted.returncode:
         raise Skip(f"no tmpfs can be mounted: {mounted.stderr.strip()[:100]}")
+    unmount = functools.partial(subprocess.run, ["umount", "-l", str(place)], capture_output=True)
+    at_end.append(unmount)  # should the check not be done in time
     try:
         yield place
     finally:
-        subprocess.run(["umount", "-l", str(place)], capture_output=True)
+        at_end.remove(unmount)
+        unmount()
+
+
+def on_disk(what: str, place) -> Gateway:
+    """A gateway whose data, and not its logs, lie there."""
+    g = Gateway(what, lab(), workers=1)
+    g.data = place / "data"
+    return g.start()
 
 
 def fill(place) -> None:
@@ -186,7 +197,7 @@ def free(place) -> None:
 @check("disk.full", "a full disk: keys with a limit get 503 with Retry-After, streams under way end whole and are settled; with room again all is served; nothing lost, verify ok", timeout=120)
 def _():
     with small_disk() as place:
-        g = Gateway("disk", lab(), workers=1, directory=place).start()
+        g = on_disk("disk", place)
         try:
             key = new_key(g, limit_usd="10")
             done_ids = [ok(ask(g, key["key"])).header("x-generation-id") for _ in range(3)]
@@ -221,7 +232,7 @@ def _tried(g: Gateway, key: str, done_ids: list) -> wire.Answer:
 @check("disk.killed", "kill -9 of everything while the disk is full, room again, start: what was answered is booked once, budget and verify ok", timeout=90)
 def _():
     with small_disk() as place:
-        g = Gateway("disk-killed", lab(), workers=1, directory=place).start()
+        g = on_disk("disk-killed", place)
         try:
             key = new_key(g, limit_usd="10")
             ids = [ok(ask(g, key["key"])).header("x-generation-id") for _ in range(3)]

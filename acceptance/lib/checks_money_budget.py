@@ -102,7 +102,7 @@ def _():
     assert told["cheapest_model"] is None, f"{told['cheapest_model']} is not among the key's models"
 
 
-@check("budget.shapes", "the 402 in each caller's own shape: Messages, Responses, embeddings")
+@check("budget.shapes", "the 402 in each caller's own shape: Messages and Responses")
 def _():
     g = money()
     key = new_key(g, limit_usd="0.000001")

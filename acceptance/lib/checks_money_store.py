@@ -101,7 +101,7 @@ def _():
         killer = threading.Thread(target=kill, daemon=True)
         killer.start()
         end = time.monotonic() + 25
-        load = press(g.port, g.head(asked(answering(CAP)), key=key["key"]), 8,
+        load = press(g.port, g.head(asked(answering(CAP, wait=0.15)), key=key["key"]), 8,
                      lambda load: time.monotonic() - load.last_ok > 4 or time.monotonic() > end)  # fmt: skip
         over.set()
         killer.join(10)
@@ -127,7 +127,7 @@ def _():
 @check("pg.contract", "the store's contract tests run on PostgreSQL and on SQLite alike, as many on each, and pass", timeout=240)
 def _():
     env = environment(DATABASE_URL=postgres().database(name("contract")), HOME="/tmp")
-    listed = subprocess.run([PYTHON, "-m", "pytest", "--collect-only", "-q", "tests/store"], capture_output=True, text=True, cwd=REPO, env=env, timeout=60)
+    listed = subprocess.run([PYTHON, "-m", "pytest", "-o", "addopts=--import-mode=importlib", "--collect-only", "-q", "tests/store"], capture_output=True, text=True, cwd=REPO, env=env, timeout=60)
     ids = [line for line in listed.stdout.splitlines() if "::" in line]
     kinds = {kind: [id for id in ids if kind in id.rpartition("[")[2].lower()] for kind in ("postgres", "sqlite")}
     assert len(kinds["postgres"]) == len(kinds["sqlite"]) >= 10, f"{len(kinds['postgres'])} on PostgreSQL, {len(kinds['sqlite'])} on SQLite of {len(ids)}"

@@ -8,7 +8,7 @@ import re
 import time
 
 from harness import check, cli, cli_json
-from money import Clock, admin, ask, done, money, new_budget, new_key, new_user, ok, own, refused
+from money import Clock, admin, answering, ask, asked, done, money, new_budget, new_key, new_user, ok, own, refused
 
 CLAIMS = {"kiloUserId", "apiTokenPepper", "version", "iat", "exp"}
 
@@ -48,7 +48,7 @@ def _():
     assert 4.9 < years < 5.1 and abs(made["expires_ms"] / 1000 - claims["exp"]) < 2, f"{years:.1f} years"
     for path in ("/v1/chat/completions", "/api/gateway/chat/completions", "/api/openrouter/chat/completions"):
         ok(ask(g, made["token"], path=path), path)
-    ok(g.post(b'{"model":"lab/out","max_tokens":3,"messages":[]}', key=None, headers={"x-api-key": made["token"]}))
+    ok(g.post(asked(answering()), key=None, headers={"x-api-key": made["token"]}))
 
 
 @check("token.short", "15 minutes: {\"expires_s\": 900}; what it spends is its user's; under the user's budget", timeout=20)

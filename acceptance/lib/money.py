@@ -243,8 +243,8 @@ def verified(g: Gateway) -> dict:
     return told
 
 
-def nothing_held(g: Gateway, within: float = 30.0) -> float:
-    """How long until no account of holds has a balance."""
+def nothing_held(g: Gateway, within: float = 90.0) -> float:
+    """How long until no account of holds has a balance; slices that nobody uses go back too."""
     began = time.monotonic()
 
     def held() -> list[dict]:

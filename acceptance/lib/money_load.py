@@ -24,11 +24,12 @@ class Got:
 @dataclass
 class Load:
     got: list[Got] = field(default_factory=list)
+    statuses: Counter = field(default_factory=Counter)
     last_ok: float = 0.0
 
-    @property
-    def statuses(self) -> Counter:
-        return Counter(one.status for one in self.got)
+    def add(self, got: Got) -> None:
+        self.got.append(got)
+        self.statuses[got.status] += 1
 
     @property
     def ids(self) -> list[str]:
@@ -66,7 +67,7 @@ async def _client(port: int, take, load: Load, gate: asyncio.Event, opened, time
                 got = await _exchange(reader, writer, data)
         except (OSError, EOFError, TimeoutError, asyncio.LimitOverrunError):
             got = Got(0)
-        load.got.append(got)
+        load.add(got)
         if got.status == 200:
             load.last_ok = time.monotonic()
         elif got.status == 402 or not got.status:

@@ -1,6 +1,5 @@
 """A PostgreSQL cluster of our own on a free port, as the user postgres when we are root. Skip where there is none."""
 
-import atexit
 import os
 import pwd
 import shutil
@@ -10,7 +9,7 @@ import threading
 import time
 from pathlib import Path
 
-from harness import Skip, environment, free_port, spawn
+from harness import Skip, at_end, environment, free_port, spawn
 
 _lock = threading.Lock()
 _one: list["Postgres"] = []
@@ -40,7 +39,7 @@ class Postgres:
     def __init__(self) -> None:
         self.bin, self.port = binaries(), free_port()
         self.directory = Path(tempfile.mkdtemp(prefix="kilo-postgres-", dir="/tmp"))
-        atexit.register(shutil.rmtree, self.directory, True)
+        at_end.append(lambda: shutil.rmtree(self.directory, True))
         if not os.getuid():
             shutil.chown(self.directory, "postgres")
         self.data = self.directory / "data"

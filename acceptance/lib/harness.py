@@ -140,6 +140,7 @@ def run(pattern: str) -> int:
 # ---------------------------------------------------------------- processes
 
 _started: list[subprocess.Popen] = []
+at_end: list = []  # called once all processes are stopped, to take away what lies outside ROOT
 
 
 def environment(**extra: str) -> dict[str, str]:
@@ -185,6 +186,8 @@ def stop_everything() -> None:
     for process in _started:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(2)
+    while at_end:
+        at_end.pop()()
 
 
 def free_port() -> int:

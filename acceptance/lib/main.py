@@ -1,4 +1,4 @@
-"""Runs a set of acceptance checks. `main.py [--set 01|02|03] [filter-regex]`; `--list` names them."""
+"""Runs a set of acceptance checks. `main.py [--set 01|02|03|04] [filter-regex]`; `--list` names them."""
 
 import atexit
 import importlib
@@ -19,6 +19,9 @@ SETS = {  # modules that register checks, in their order
     "03": ("checks_dialects_fakes", "checks_dialects_pairs", "checks_dialects_streams", "checks_dialects_cost", "checks_dialects_reasoning",
            "checks_dialects_repair", "checks_dialects_fields", "checks_dialects_heads", "checks_dialects_paths", "checks_dialects_clients",
            "checks_dialects_agents", "checks_dialects_fetch", "checks_dialects_clouds", "checks_dialects_bench"),
+    "04": ("checks_money_ledger", "checks_money_verify", "checks_money_reconcile", "checks_money_lease", "checks_money_stream",
+           "checks_money_budget", "checks_money_limit", "checks_money_user", "checks_money_key", "checks_money_token", "checks_money_admin",
+           "checks_money_audit", "checks_money_store", "checks_money_bad", "checks_money_crash", "checks_money_shown"),
 }  # fmt: skip
 
 

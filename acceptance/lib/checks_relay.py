@@ -164,7 +164,7 @@ def _():
 @check("sse.empty-choices", "chunks with empty choices, without choices, with choices null: survived, byte for byte")
 def _():
     odd = b'data: {"id":"c","choices":[]}\n\ndata: {"id":"c"}\n\ndata: {"id":"c","choices":null}\n\ndata: {"id":"c","choices":[{}]}\n\n'
-    before = EVENTS[0] + odd + EVENTS[4]
+    before = EVENTS[0] + odd + EVENTS[2] + EVENTS[4]  # without a word it would be an empty answer
     same_events(gw().post(say_to("t/a", up().script(stream_reply(before + USAGE_EVENT + DONE)), stream=True)), before)
 
 

@@ -440,7 +440,14 @@ def test_an_answer_that_says_why_it_says_nothing_passes(reason: str) -> None:
     assert relayed([content(""), FINISH.replace(b'"stop"', b'"%b"' % reason.encode()) + DONE])[1] == ""
 
 
-@pytest.mark.parametrize("choices", [b"[]", b'[{"message":{"role":"assistant","content":"","tool_calls":[]},"finish_reason":"stop"}]'])
+def test_what_has_no_choices_is_relayed_as_it_came() -> None:
+    assert relayed([usage(), DONE])[1] == relayed([usage() + DONE])[1] == ""
+    body = RelayBody(CALL, ENDPOINT)
+    body.feed(b'{"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":0}}')
+    assert body.finish()
+
+
+@pytest.mark.parametrize("choices", [b'[{"message":{"content":null}}]', b'[{"message":{"role":"assistant","content":"","tool_calls":[]},"finish_reason":"stop"}]'])
 def test_a_json_answer_that_says_nothing_is_none(choices: bytes) -> None:
     body = RelayBody(CALL, ENDPOINT)
     body.feed(b'{"choices":%b,"usage":{"prompt_tokens":5,"completion_tokens":0}}' % choices)

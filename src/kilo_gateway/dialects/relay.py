@@ -86,9 +86,9 @@ class RelayBody:
 
 class RelayStream:
     __slots__ = (
-        "_before_tail", "_call", "_created", "_endpoint", "_finished", "_frame", "_has_bare_returns", "_has_payload",
-        "_has_said", "_is_careful", "_is_final", "_kept", "_later", "_lead", "_lines", "_partial", "_passed", "_reason",
-        "_tail", "_usage", "_wanted", "cost", "is_done", "upstream_id",
+        "_before_tail", "_call", "_created", "_endpoint", "_finished", "_frame", "_has_bare_returns", "_has_choice",
+        "_has_payload", "_has_said", "_is_careful", "_is_final", "_kept", "_later", "_lead", "_lines", "_partial",
+        "_passed", "_reason", "_tail", "_usage", "_wanted", "cost", "is_done", "upstream_id",
     )  # fmt: skip
 
     def __init__(self, call: Call, endpoint: Endpoint) -> None:
@@ -101,6 +101,7 @@ class RelayStream:
         self._is_final = False  # the kept event says the answer is over
         self._is_careful = True  # each event has to be looked at
         self._has_payload = self.is_done = False
+        self._has_choice = False
         self._has_said = bool(call.service)  # anything, or why there is nothing; code may need nothing put into it
         self._has_bare_returns = False  # as ends of lines, which SSE allows; they leave as line feeds
         self._wanted = openai_chat.wanted(call)  # choices; of several, one that has finished says nothing of the others
@@ -249,6 +250,7 @@ class RelayStream:
             self._finished |= {bytes(choice.index) for choice in chunk.choices or () if choice.finish_reason}
         if not self._has_said:
             self._has_said = _says_anything(event, chunk)
+            self._has_choice = self._has_choice or (chunk is not None and bool(chunk.choices))
         usage = openai_chat.read_usage(chunk.usage, self._endpoint) if chunk is not None else None
         if usage is not None and chunk is not None:
             out.append(self._let_go())
@@ -292,7 +294,7 @@ class RelayStream:
         if not self._has_payload:
             raise Truncated(f"{self._endpoint.provider}'s stream ended without an event.")
         self._reason = finishing.in_events(self._kept, self._tail, self._before_tail)
-        if not self._has_said:
+        if self._has_choice and not self._has_said:
             raise _empty(self._endpoint)
         self._usage = usage = self.used()
         self.is_done = True

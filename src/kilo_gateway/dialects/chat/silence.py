@@ -24,12 +24,12 @@ _decode_chunk = msgspec.json.Decoder(_Chunk).decode
 
 
 def is_empty(choices: Raw) -> bool:
-    """Of a whole answer. What cannot be read may say something."""
+    """Of a whole answer: it has choices, and none says anything. What cannot be read may say something."""
     try:
         found = _decode_choices(choices)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
-    return not any(_says(choice) or not is_end(choice.finish_reason) for choice in found or ())
+    return bool(found) and not any(_says(choice) or not is_end(choice.finish_reason) for choice in found or ())
 
 
 def says_anything(payload: bytes) -> bool:

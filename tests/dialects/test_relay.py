@@ -290,6 +290,13 @@ def test_a_json_answer_has_a_bound() -> None:
             body.feed(b" " * 1_000_000)
 
 
+def test_usage_in_groq_s_own_member_is_what_was_used() -> None:
+    stream = RelayStream(CALL, ENDPOINT)
+    told = b'data: {"id":"a","choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"x_groq":{"usage":{"prompt_tokens":25,"completion_tokens":7}}}\n\n'
+    out = stream.feed(content("Hel") + told + DONE) + stream.finish()
+    assert (stream.cost, stream.used().completion_tokens) == (39_000, 7) and b'"total_tokens":32,"cost":0.000039' in out
+
+
 def test_usage_that_is_silent_on_the_completion_is_estimated_there() -> None:
     body = RelayBody(CALL, ENDPOINT)
     body.feed(b'{"choices":[{"message":{"content":"%b"}}],"usage":{"prompt_tokens":5}}' % (b"x" * 400))

@@ -193,3 +193,11 @@ def test_usage_that_is_not_told_is_estimated_in_the_dialects_own_members(dialect
     told = json.loads(one.finish())["usage"]
     assert told["estimated"] is True and told["input_tokens"] == 100 and told["output_tokens"] > 0
     assert told["cost"] == (told["input_tokens"] + 2 * told["output_tokens"]) / 10**6
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_half_a_character_in_an_answer_is_no_failure(dialect: str) -> None:
+    writer = CALLERS[dialect].write_answer(fold([*EVENTS[:1], TextDelta("a@"), Finished("stop")]), HEAD, Usage(25, 7), None)
+    one = NamedBody(call(dialect), endpoint(dialect), UPSTREAMS[dialect], RELAYS[dialect])
+    one.feed(writer.replace(b"@", b"\\ud83d"))
+    assert b"a\\ufffd" in one.finish()

@@ -63,6 +63,36 @@ def test_an_empty_answer_is_no_answer() -> None:
         body.finish()
 
 
+ACTED = {"type": "web_search_call", "id": "ws_1", "status": "completed"}
+RESPONSE = {"id": "r", "status": "completed", "output": [ACTED, {**ACTED, "id": "ws_2"}], "usage": {"input_tokens": 25, "output_tokens": 7}}
+
+
+def test_an_answer_in_which_the_provider_s_own_tools_did_something_is_none_that_is_empty() -> None:
+    call = msgspec.structs.replace(CALL, dropped=("seed",))
+    body = TranslatedBody(call, ENDPOINT, CALLERS["anthropic-messages"], UPSTREAMS["openai-responses"])
+    body.feed(b"\xef\xbb\xbf" + json.dumps(RESPONSE).encode())
+    assert json.loads(body.finish())["content"] == [] and call.dropped == ("seed", "answer.web_search_call (2)")
+    one = TranslatedStream(call, ENDPOINT, CALLERS["openai-chat"], UPSTREAMS["openai-responses"])
+    assert one.feed(b"data: %b\n\n" % json.dumps({"type": "response.completed", "response": RESPONSE}).encode()) == b""
+    assert b'"finish_reason":"stop"' in one.finish() and one.used().completion_tokens == 7
+
+
+def test_where_there_is_no_word_for_an_answer_that_ends_with_an_error_it_is_one() -> None:
+    messages = CALLERS["anthropic-messages"], UPSTREAMS["openai-chat"]
+    one = TranslatedStream(CALL, ENDPOINT, *messages)
+    out = one.feed(content("Hel") + content("", finish='"network_error"') + usage(25, 7) + DONE)
+    with pytest.raises(BadAnswer, match="network_error") as caught:
+        one.finish()
+    assert b"Hel" in out and b"event: error" in one.failure(caught.value)
+    body = TranslatedBody(CALL, ENDPOINT, *messages)
+    body.feed(b'{"choices":[{"message":{"content":"Hel"},"finish_reason":"network_error"}]}')
+    with pytest.raises(BadAnswer, match="network_error"):
+        body.finish()
+    told = stream()
+    told.feed(content("Hel") + content("", finish='"network_error"') + usage(25, 7) + DONE)
+    assert b'"finish_reason":"error"' in told.finish()
+
+
 def test_an_answer_that_used_all_its_tokens_for_thinking_is_one() -> None:
     one = stream()
     one.feed(content("", finish='"length"') + usage(25, 9) + DONE)

@@ -18,7 +18,9 @@ UNKNOWN = ("", "")
 REASONS: dict[str, FinishReason] = {
     "stop": "stop", "length": "length", "tool_calls": "tool_calls", "function_call": "tool_calls",
     "content_filter": "content_filter", "error": "error", "max_tokens": "length", "end_turn": "stop", "eos": "stop",
-    "model_length": "length",
+    "model_length": "length", "tool_use": "tool_calls", "model_context_window_exceeded": "length",
+    # https://docs.z.ai/api-reference/llm/chat-completion, https://api-docs.deepseek.com/api/create-chat-completion
+    "sensitive": "content_filter", "network_error": "error", "insufficient_system_resource": "error",
 }  # fmt: skip
 
 

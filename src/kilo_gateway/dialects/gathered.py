@@ -3,6 +3,7 @@
 from kilo_gateway.core.errors import BadAnswer
 from kilo_gateway.core.types import Endpoint
 
+_BYTE_ORDER = b"\xef\xbb\xbf"
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 
@@ -22,4 +23,5 @@ class Gathered:
         return b""
 
     def whole(self) -> bytes:
-        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        """Without the mark of the byte order that some put in front of JSON."""
+        return (self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)).removeprefix(_BYTE_ORDER)

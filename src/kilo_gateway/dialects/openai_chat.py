@@ -89,6 +89,7 @@ class Choice(Struct):
     index: Raw = _ABSENT
     finish_reason: str | None = None
     delta: Delta | None = None
+    usage: Raw = _ABSENT  # where Moonshot tells it: https://platform.moonshot.ai/docs/api/chat
 
     def says_something(self) -> bool:
         delta = self.delta
@@ -111,6 +112,7 @@ class Event(Struct):
     choices: list[Choice] | None = None
     usage: Raw = _ABSENT
     error: Raw = _ABSENT
+    x_groq: Raw = _ABSENT
 
 
 class _ErrorObject(Struct):

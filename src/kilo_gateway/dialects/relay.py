@@ -20,6 +20,7 @@ from kilo_gateway.dialects.chat import silence
 from kilo_gateway.dialects.gathered import Gathered
 from kilo_gateway.dialects.openai_chat import Event
 from kilo_gateway.dialects.troubles import told_inside
+from kilo_gateway.dialects.usages import usage_told
 
 EVENT_END = b"\n\n"
 MAX_EVENT_BYTES = 16 * 1024 * 1024
@@ -251,7 +252,7 @@ class RelayStream:
         if not self._has_said:
             self._has_said = _says_anything(event, chunk)
             self._has_choice = self._has_choice or (chunk is not None and bool(chunk.choices))
-        usage = openai_chat.read_usage(chunk.usage, self._endpoint) if chunk is not None else None
+        usage = openai_chat.read_usage(_usage_of(chunk), self._endpoint) if chunk is not None else None
         if usage is not None and chunk is not None:
             out.append(self._let_go())
             self._usage = usage
@@ -374,6 +375,10 @@ def _payload_of(event: bytes) -> bytes:
 def _frame_of(event: bytes, chunk: Event) -> int:
     """Bytes of an event that are not text."""
     return len(event) - sum(choice.text_bytes() for choice in chunk.choices or ())
+
+
+def _usage_of(chunk: Event) -> Raw:
+    return usage_told(chunk.usage, chunk.x_groq, (choice.usage for choice in chunk.choices or ()))
 
 
 def _chunk_of(event: bytes) -> Event | None:

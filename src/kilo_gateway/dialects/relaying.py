@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 from msgspec import Raw, Struct
 
+from kilo_gateway.core import surrogates
 from kilo_gateway.core.errors import BadAnswer, EmptyAnswer, GatewayError, Truncated, UpstreamError
 from kilo_gateway.core.money import Nanos, usd_text
 from kilo_gateway.core.pipeline import cost_of
@@ -28,7 +29,7 @@ from kilo_gateway.dialects.troubles import told_inside
 
 _EVENTS = re.compile(rb".*?(?:\n\r?\n|\Z)", re.DOTALL).findall
 _FRAME_BYTES = 100  # of an event, about, that are not text
-_decode = msgspec.json.Decoder(dict[str, Raw]).decode
+_decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_name = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -280,6 +281,15 @@ class NamedStream:
             raise told_inside(self._endpoint, Problem(event.message, event.code, event.status))
         self._accounts.note(event)
         self.upstream_id = self._accounts.begun.id
+
+
+def _decode(data: bytes | Raw) -> dict[str, Raw]:
+    try:
+        return _decode_fields(data)
+    except msgspec.MsgspecError:
+        if (whole := surrogates.mended(bytes(data))) is not None:
+            return _decode_fields(whole)
+        raise
 
 
 def _is_whole(event: bytes) -> bool:

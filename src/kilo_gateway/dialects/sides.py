@@ -17,12 +17,16 @@ class Splitter(Protocol):
 
 
 class CallerSide(Struct, frozen=True):
-    """`words`: the hub's names of fields, as this dialect has them."""
+    """`words`: the hub's names of fields, as this dialect has them. `tells_failures`: it has a word for an answer that ends
+
+    with an error.
+    """
 
     read_request: Callable[[Mapping[str, Raw]], Request]
     writer: Callable[[AnswerHead], StreamWriter]
     write_answer: Callable[[Answer, AnswerHead, Usage, float | None], bytes]
     words: Mapping[str, str] = {}
+    tells_failures: bool = True
 
 
 class UpstreamSide(Struct, frozen=True):

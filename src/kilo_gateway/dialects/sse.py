@@ -3,6 +3,7 @@
 from kilo_gateway.core.errors import BadAnswer
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
+_BYTE_ORDER = b"\xef\xbb\xbf"
 
 
 class Splitter:
@@ -35,6 +36,9 @@ class Splitter:
                 self._name = data[at + 6 : end].strip()
             elif data[at:end] == b"data":
                 self._data.append(b"")
+            elif data.startswith(_BYTE_ORDER, at):  # some put it in front
+                at += len(_BYTE_ORDER)
+                continue
             at = end + 1
         self._kept = data[at:] + half
         if self._size + len(self._kept) > MAX_EVENT_BYTES:

@@ -60,7 +60,8 @@ _RESPONSES_WORDS = {
 CALLERS: dict[str, CallerSide] = {
     CHAT: CallerSide(chat_asking.read_request, chat_writing.Writer, chat_writing.write_answer, _CHAT_WORDS),
     MESSAGES: CallerSide(
-        messages_asking.read_request, messages_writing.Writer, messages_writing.write_answer, _MESSAGES_WORDS
+        messages_asking.read_request, messages_writing.Writer, messages_writing.write_answer, _MESSAGES_WORDS,
+        tells_failures=False,
     ),
     COMPLETIONS: CallerSide(
         completions_asking.read_request, completions_writing.Writer, completions_writing.write_answer, _CHAT_WORDS

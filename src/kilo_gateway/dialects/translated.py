@@ -4,7 +4,9 @@ What is let out begins with the first event that says something: until then anot
 for the end of the upstream's stream, for usage may come after the finish.
 """
 
-from kilo_gateway.core.errors import EmptyAnswer, GatewayError, Truncated
+from msgspec.structs import replace
+
+from kilo_gateway.core.errors import BadAnswer, EmptyAnswer, GatewayError, Truncated
 from kilo_gateway.core.money import Nanos, usd
 from kilo_gateway.core.pipeline import cost_of
 from kilo_gateway.core.price import Usage
@@ -13,6 +15,7 @@ from kilo_gateway.dialects import openai_chat
 from kilo_gateway.dialects.finishing import MAX_NATIVE, UNKNOWN
 from kilo_gateway.dialects.gathered import Gathered
 from kilo_gateway.dialects.hub.answered import (
+    Acted,
     AnswerHead,
     Begun,
     CallBegun,
@@ -31,7 +34,7 @@ from kilo_gateway.dialects.openai_chat import Problem
 from kilo_gateway.dialects.sides import CallerSide, UpstreamSide
 from kilo_gateway.dialects.troubles import told_inside
 
-_SILENT = (Begun, Told, Finished)
+_SILENT = (Begun, Told, Acted, Finished)
 
 
 class Accounts:
@@ -43,6 +46,7 @@ class Accounts:
         self.begun = Begun()
         self.finished: Finished | None = None
         self.has_said = False
+        self.acted: dict[str, int] = {}  # what tools of the provider's own did, and how often
         self.estimate = 0  # tokens, by who sees more than is noted here
         self._usage: Usage | None = None
         self._said = 0  # bytes, about
@@ -62,6 +66,8 @@ class Accounts:
             self._usage = event.usage
         elif isinstance(event, Finished):
             self.finished = event
+        elif isinstance(event, Acted):
+            self.acted[event.kind] = self.acted.get(event.kind, 0) + 1
         self.has_said = self.has_said or not isinstance(event, _SILENT)
 
     def estimated_output_tokens(self) -> int:
@@ -70,8 +76,8 @@ class Accounts:
     def used(self) -> Usage:
         usage = self._usage
         if usage is None or usage.is_estimated:
-            prompt = self._call.estimated_prompt_tokens(self._endpoint) if usage is None else usage.prompt_tokens
-            usage = Usage(prompt, self.estimated_output_tokens(), is_estimated=True)
+            known = usage or Usage(self._call.estimated_prompt_tokens(self._endpoint))
+            usage = replace(known, completion_tokens=self.estimated_output_tokens(), is_estimated=True)
         return openai_chat.with_images(usage, self._call, self._endpoint)
 
     def finish_reason(self) -> tuple[str, str]:
@@ -85,10 +91,20 @@ class Accounts:
         freeform = frozenset(tool.name for tool in tools if tool.is_freeform)
         return AnswerHead(begun.id or self._call.id, created, endpoint.model, endpoint.provider, freeform)
 
-    def check_end(self) -> None:
-        """Raises EmptyAnswer for one that says nothing and calls that an end."""
-        if not self.has_said and (self.finished is None or self.finished.reason == "stop"):
+    def check_end(self, *, tells_failures: bool = True) -> None:
+        """Raises EmptyAnswer for one that says nothing, does nothing, and calls that an end.
+
+        BadAnswer for one that ends with an error, where the caller's dialect has no word for that.
+        """
+        finished = self.finished
+        if not (self.has_said or self.acted) and (finished is None or finished.reason == "stop"):
             raise EmptyAnswer(f"{self._endpoint.provider} gave an empty answer.")
+        if finished is not None and finished.reason == "error" and not tells_failures:
+            raise BadAnswer(f"{self._endpoint.provider} ended its answer with an error: {finished.native[:MAX_NATIVE]}.")
+
+    def lost(self) -> tuple[str, ...]:
+        """What tools of the provider's own did, for the header that names what was lost in crossing."""
+        return tuple(f"answer.{kind} ({times})" for kind, times in self.acted.items())
 
 
 def _bytes(text: str) -> int:
@@ -117,7 +133,8 @@ class TranslatedBody:
             if isinstance(event, Failed):
                 raise told_inside(self._endpoint, Problem(event.message, event.code, event.status))
             self._accounts.note(event)
-        self._accounts.check_end()
+        self._accounts.check_end(tells_failures=self._caller.tells_failures)
+        self._call.dropped += self._accounts.lost()
         self.upstream_id = self._accounts.begun.id
         usage = self.used()
         self.cost = cost_of(usage, self._endpoint, self._call.at_ms)
@@ -172,7 +189,11 @@ class TranslatedStream:
             error = Truncated(f"{self._endpoint.provider}'s stream stopped before its end.")
             error.before = out
             raise error
-        self._accounts.check_end()
+        try:
+            self._accounts.check_end(tells_failures=self._caller.tells_failures)
+        except BadAnswer as error:
+            error.before = out
+            raise
         usage = self.used()
         self.cost = cost_of(usage, self._endpoint, self._call.at_ms)
         self._has_ended = True

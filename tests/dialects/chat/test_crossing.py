@@ -154,6 +154,26 @@ def test_what_is_no_completion_is_a_bad_answer() -> None:
         reading.Reader().read(b"", b"{")
 
 
+@pytest.mark.parametrize(
+    "last",
+    [
+        {"choices": [{"delta": {}}], "usage": None, "x_groq": {"id": "r", "usage": {"prompt_tokens": 25, "completion_tokens": 7}}},
+        {"choices": [{"index": 0, "delta": {}, "usage": {"prompt_tokens": 25, "completion_tokens": 7}}]},
+    ],
+)
+def test_usage_is_read_wherever_it_stands(last: dict[str, object]) -> None:
+    assert said.Told(Usage(25, 7)) in reading.Reader().read(b"", json.dumps({"id": "a", "choices": []} | last).encode())
+
+
+def test_thoughts_and_texts_come_in_parts_and_half_characters() -> None:
+    content: list[object] = [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "a\ud83d"}]
+    message: dict[str, object] = {"content": content, "reasoning_content": [{"type": "text", "text": "so"}]}
+    told = reading.read_answer(json.dumps({"choices": [{"message": message, "finish_reason": "sensitive"}]}).encode())
+    assert told[1:] == [
+        said.ThoughtDelta(0, "so"), said.ThoughtDelta(0, "hm"), said.TextDelta("a\ufffd"), said.Finished("content_filter", "sensitive"),
+    ]  # fmt: skip
+
+
 def test_an_error_inside_is_told() -> None:
     [failed] = reading.Reader().read(b"", b'{"error":{"message":"no","code":"x"}}')
     assert failed == said.Failed("no", "x", None)

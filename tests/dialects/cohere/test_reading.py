@@ -154,11 +154,15 @@ def test_a_whole_answer_is_the_same_events() -> None:
 
 @pytest.mark.parametrize(
     "usage",
-    [None, {}, {"billed_units": {"input_tokens": 1, "output_tokens": 1}}, {"tokens": {"input_tokens": -1, "output_tokens": 1}}, {"tokens": {"input_tokens": "1", "output_tokens": 1}},
+    [None, {}, {"billed_units": {"input_tokens": 1}}, {"tokens": {"input_tokens": -1, "output_tokens": 1}}, {"tokens": {"input_tokens": "1", "output_tokens": 1}},
      {"tokens": {"input_tokens": 1e10, "output_tokens": 1}}, {"tokens": {"input_tokens": 1.5, "output_tokens": 1}}, {"tokens": {"input_tokens": 1}}],
 )  # fmt: skip
 def test_numbers_that_cannot_be_are_not_told(usage: object) -> None:
     assert read_answer(answer(usage=usage)) == [Begun("m1"), Finished("stop", "COMPLETE")] and read(end("COMPLETE", usage=usage)) == [Finished("stop", "COMPLETE")]
+
+
+def test_what_is_billed_is_used_where_nothing_else_is_told() -> None:
+    assert read(end("COMPLETE", usage={"billed_units": {"input_tokens": 5.0, "output_tokens": 1}}))[0] == Told(Usage(5, 1))
 
 
 def test_more_from_the_cache_than_the_prompt_has_is_not_believed() -> None:
@@ -183,7 +187,11 @@ def test_an_error_in_a_success_is_a_failure() -> None:
     assert read_answer(b'{"error":{"message":"odd"}}') == [Failed("odd", "upstream_error", 500)]
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"message":5}', b'{"message":{"content":"x"}}', b"[" * 100_000])
+def test_content_may_be_one_text() -> None:
+    assert TextDelta("x") in read_answer(b'{"message":{"content":"x"},"finish_reason":"COMPLETE"}')
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"message":5}', b'{"message":{"content":7}}', b"[" * 100_000])
 def test_what_is_no_answer_is_a_bad_one(body: bytes) -> None:
     with pytest.raises(BadAnswer):
         read_answer(body)

@@ -13,6 +13,7 @@ from kilo_gateway.core.price import Usage
 from kilo_gateway.dialects.converse.reading import Reader, read_answer, read_error
 from kilo_gateway.dialects.converse.tools import OUTPUT_PREFIX
 from kilo_gateway.dialects.hub.answered import (
+    Acted,
     Answer,
     Begun,
     CallBegun,
@@ -101,7 +102,7 @@ def test_what_the_provider_runs_itself_is_no_call_of_the_caller_s() -> None:
     assert read(
         start(0, toolUse=use("nova_grounding", type="server_tool_use")), delta(0, toolUse={"input": '{"q":1}'}),
         start(1, toolResult={"toolUseId": "t1"}), delta(1, toolResult=[{"text": "found"}]), delta(2, text="So."), ("messageStop", {"stopReason": "tool_use"}),
-    ) == [TextDelta("So."), Finished("stop", "tool_use")]  # fmt: skip
+    ) == [Acted("nova_grounding"), TextDelta("So."), Finished("stop", "tool_use")]  # fmt: skip
 
 
 def test_citations_name_their_source() -> None:

@@ -13,6 +13,7 @@ from kilo_gateway.core.price import Usage
 from kilo_gateway.dialects.gemini.asking import write_request
 from kilo_gateway.dialects.gemini.reading import Reader, read_answer, read_error
 from kilo_gateway.dialects.hub.answered import (
+    Acted,
     Answer,
     Begun,
     CallBegun,
@@ -130,10 +131,6 @@ def test_a_signature_of_a_call_stays_on_it() -> None:
 @pytest.mark.parametrize(
     "part",
     [
-        {"executableCode": {"language": "PYTHON", "code": "1+1"}},
-        {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "2"}},
-        {"toolCall": {"toolType": "GOOGLE_SEARCH_WEB", "id": "x"}, "thoughtSignature": "AAAA"},
-        {"toolResponse": {"toolType": "GOOGLE_SEARCH_WEB", "id": "x"}, "thoughtSignature": "AAAA"},
         {"inlineData": {"mimeType": "image/png", "data": "iVBOR"}, "thought": True},
         {"fileData": {"fileUri": "https://h/x"}},
         {"somethingNew": 1},
@@ -142,6 +139,13 @@ def test_a_signature_of_a_call_stays_on_it() -> None:
 )
 def test_what_is_google_s_own_is_left_out(part: object) -> None:
     assert events(part, {"text": "2"}) == [TextDelta("2")]
+
+
+def test_what_google_s_own_tools_did_is_named() -> None:
+    assert events(
+        {"executableCode": {"language": "PYTHON", "code": "1+1"}}, {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "2"}},
+        {"toolCall": {"toolType": "GOOGLE_SEARCH_WEB", "id": "x"}, "thoughtSignature": "AAAA"}, {"toolResponse": {"id": "x"}},
+    ) == [Acted("executable_code"), Acted("code_execution_result"), Acted("tool_call"), Acted("tool_response")]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -294,9 +298,21 @@ def test_what_cannot_be_read_is_a_bad_answer(broken: bytes) -> None:
 
 
 def test_an_answer_that_has_not_ended_is_a_bad_answer() -> None:
-    for raw in (b"{}", b"[]", body({"text": "a"}, finish=None)):
+    for raw in (b"{}", b"[]", body(finish=None)):
         with pytest.raises(BadAnswer):
             read_answer(raw)
+
+
+def test_an_answer_that_came_whole_may_forget_to_say_that_it_ended() -> None:
+    assert read_answer(body({"text": "a"}, finish=None))[-1] == Finished("stop", "FINISH_REASON_UNSPECIFIED")
+
+
+def test_usage_that_knows_the_prompt_alone_is_an_estimate_until_the_end() -> None:
+    reader = Reader()
+    [told] = [each for each in reader.read(b"", body({"text": "a"}, finish=None, usage={"promptTokenCount": 3})) if isinstance(each, Told)]
+    assert (told.usage.prompt_tokens, told.usage.is_estimated) == (3, True)
+    [told] = [each for each in reader.read(b"", body(usage={"promptTokenCount": 3})) if isinstance(each, Told)]
+    assert not told.usage.is_estimated
 
 
 def test_half_an_emoji_is_read_all_the_same() -> None:

@@ -8,6 +8,7 @@ import pytest
 from kilo_gateway.core.errors import BadAnswer
 from kilo_gateway.core.price import Usage
 from kilo_gateway.dialects.hub.answered import (
+    Acted,
     Begun,
     CallBegun,
     CallDelta,
@@ -104,13 +105,15 @@ def test_why_it_refuses_is_told() -> None:
     assert found[-2:] == [RefusalDelta("No."), Finished("content_filter", "refusal")]
 
 
-def test_what_the_upstreams_own_tools_do_is_not_told() -> None:
+def test_what_the_upstreams_own_tools_do_is_named() -> None:
     found = _read(
         _start(0, type="server_tool_use", id="s", name="web_search", input={}), _delta(0, "input_json_delta", partial_json='{"q":1}'), _stop(0),
         _start(1, type="web_search_tool_result", tool_use_id="s", content=[{"type": "web_search_result", "title": "t"}]), _stop(1),
         _start(2, type="text", text=""), _delta(2, "text_delta", text="so"), _stop(2), _end("end_turn"),
     )  # fmt: skip
-    assert [each for each in found if not isinstance(each, Told)] == [TextDelta("so"), Finished("stop", "end_turn")]
+    assert [each for each in found if not isinstance(each, Told)] == [
+        Acted("server_tool_use"), Acted("web_search_tool_result"), TextDelta("so"), Finished("stop", "end_turn"),
+    ]  # fmt: skip
 
 
 def test_sources_have_the_place_of_their_block() -> None:

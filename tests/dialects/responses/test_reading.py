@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from kilo_gateway.core.errors import BadAnswer
 from kilo_gateway.core.price import Usage
 from kilo_gateway.dialects.hub.answered import (
+    Acted,
     Begun,
     CallBegun,
     CallDelta,
@@ -146,10 +147,10 @@ def test_openrouters_format_and_signature_are_kept() -> None:
     assert ThoughtDelta(0, "t", "", "s", "", "anthropic-claude-v1", "r") in read_answer(answer(item))
 
 
-def test_a_refusal_is_a_filter_of_content() -> None:
+def test_a_refusal_is_an_answer_that_has_ended() -> None:
     item = {"type": "message", "id": "msg_1", "role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]}
     whole = read_answer(answer(item))
-    assert whole[1:] == [RefusalDelta("No."), Told(COUNTED), Finished("content_filter", "completed")]
+    assert whole[1:] == [RefusalDelta("No."), Told(COUNTED), Finished("stop", "completed")]
     told = events(added(0, item | {"content": []}), ("response.refusal.delta", {"output_index": 0, "content_index": 0, "delta": "No."}),
                   added(0, item, "done"), completed(item))  # fmt: skip
     assert told[0] == RefusalDelta("No.") and told[-1] == whole[-1]
@@ -185,11 +186,12 @@ def test_a_citation_that_came_in_no_event_of_its_own_is_found_at_the_end() -> No
     assert Cited("https://x/", "X", "", 0, 3) in told
 
 
-def test_what_the_provider_executed_is_left_out_but_searches_are_counted() -> None:
+def test_what_the_provider_executed_is_named_and_searches_are_counted() -> None:
     search = {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search", "query": "x"}}
     odd = {"type": "unheard_of_call", "id": "x", "name": 5, "content": {"a": 1}, "arguments": {"b": 2}}
     told = read_answer(answer(search, odd, message("a")))
-    assert [type(event) for event in told] == [Begun, TextDelta, Told, Finished]
+    assert [type(event) for event in told] == [Begun, Acted, Acted, TextDelta, Told, Finished]
+    assert [event.kind for event in told if isinstance(event, Acted)] == ["web_search_call", "unheard_of_call"]
     assert [event.usage.web_searches for event in told if isinstance(event, Told)] == [1]
     counted = read_answer(answer(search, message("a"), tool_usage={"web_search": {"num_requests": 3}}))
     assert [event.usage.web_searches for event in counted if isinstance(event, Told)] == [3]

@@ -172,8 +172,14 @@ def test_every_end_is_told(reason: FinishReason, status: str, details: Json | No
 
 
 def test_a_refusal_is_an_answer() -> None:
-    told = whole(RefusalDelta("No."), Finished("content_filter"))
+    told = whole(RefusalDelta("No."), Finished("stop"))
     assert told["status"] == "completed" and told["output"][0]["content"] == [{"type": "refusal", "refusal": "No."}]
+
+
+def test_a_refusal_by_a_filter_is_incomplete_and_has_its_words() -> None:
+    told = whole(RefusalDelta("No."), Finished("content_filter"))
+    assert (told["status"], told["incomplete_details"]) == ("incomplete", {"reason": "content_filter"})
+    assert told["output"][0]["content"] == [{"type": "refusal", "refusal": "No."}]
 
 
 def test_an_unknown_cost_is_null_and_an_estimate_says_so() -> None:

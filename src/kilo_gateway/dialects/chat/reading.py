@@ -5,16 +5,16 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import Raw, Struct
 
+from kilo_gateway.core import surrogates
 from kilo_gateway.core.errors import BadAnswer
-from kilo_gateway.dialects import openai_chat
+from kilo_gateway.dialects import lenient, openai_chat
 from kilo_gateway.dialects.chat import shapes
+from kilo_gateway.dialects.chat.calls import Call, Calls, Function
 from kilo_gateway.dialects.chat.details import format_of
 from kilo_gateway.dialects.codes import NO_CODE
 from kilo_gateway.dialects.finishing import REASONS
 from kilo_gateway.dialects.hub.answered import (
     Begun,
-    CallBegun,
-    CallDelta,
     Cited,
     Drawn,
     Event,
@@ -26,19 +26,13 @@ from kilo_gateway.dialects.hub.answered import (
     ThoughtDelta,
     Told,
 )
-
-
-class _Call(Struct):
-    index: int | None = None
-    id: str | None = None
-    function: shapes.Function | None = None
-    extra_content: shapes.Extra | None = None
+from kilo_gateway.dialects.usages import usage_told
 
 
 class _Citation(Struct):
-    url: str = ""
-    title: str = ""
-    content: str = ""
+    url: str | None = None
+    title: str | None = None
+    content: str | None = None
     start_index: int = -1
     end_index: int = -1
 
@@ -59,26 +53,28 @@ class _Thinking(Struct):
 
     type: str = "text"
     text: str | None = None
-    thinking: list["_Thinking"] | None = None
+    thinking: list["_Thinking"] | str | None = None
 
 
 class _Said(Struct):
     content: str | list[_Thinking] | None = None
     refusal: str | None = None
     reasoning: Raw = shapes.ABSENT
-    reasoning_content: str | None = None
+    reasoning_content: str | list[_Thinking] | None = None
     reasoning_details: list[shapes.Detail] | None = None
-    tool_calls: list[_Call] | None = None
+    tool_calls: list[Call] | None = None
+    function_call: Function | None = None  # of before there were several
     annotations: list[_Annotation] | None = None
     images: list[shapes.Part] | None = None
     audio: _Audio | None = None
 
 
 class _Choice(Struct):
-    index: int = 0
+    index: int | None = None
     finish_reason: str | None = None
     delta: _Said | None = None
     message: _Said | None = None
+    usage: Raw = shapes.ABSENT
 
 
 class _Chunk(Struct):
@@ -88,11 +84,13 @@ class _Chunk(Struct):
     choices: list[_Choice] | None = None
     usage: Raw = shapes.ABSENT
     error: Raw = shapes.ABSENT
+    x_groq: Raw = shapes.ABSENT
 
 
 _PLAIN = shapes.Detail()
-_decode = msgspec.json.Decoder(_Chunk).decode
-_decode_text = msgspec.json.Decoder(str | None).decode
+_LEGACY = -1  # in the place of a call's index
+_decoder = msgspec.json.Decoder(_Chunk)
+_decode_text = msgspec.json.Decoder(str | list[_Thinking] | None).decode
 
 
 class Reader:
@@ -105,11 +103,11 @@ class Reader:
         self.is_done = False
         self._is_cost_reported = is_cost_reported
         self._origin = origin
-        self._has_begun = self._has_calls = False
+        self._has_begun = False
         self._details: dict[int, int] = {}  # index of a detail -> of our thought
         self._ids: dict[int, str] = {}  # of our thoughts
         self._count = 0  # of our thoughts
-        self._calls: dict[int, int] = {}  # index of a call -> ours
+        self._calls = Calls(origin)
 
     def read(self, name: bytes, data: bytes) -> list[Event]:
         if data.strip() == b"[DONE]":
@@ -129,20 +127,22 @@ class Reader:
             self._has_begun = True
             yield Begun(openai_chat.id_of(chunk.id), chunk.model or "", openai_chat.created_of(chunk.created))
         for choice in chunk.choices or ():
-            if choice.index == 0:
+            if not choice.index:
                 said = choice.delta or choice.message
                 if said is not None:
                     yield from self._said(said)
                 if choice.finish_reason:
+                    yield from self._calls.end()
                     yield self._finish(choice.finish_reason)
-        if bytes(chunk.usage) != b"null":  # as it is in most chunks
-            usage = openai_chat.usage_in(chunk.usage, is_cost_reported=self._is_cost_reported)
+        told = usage_told(chunk.usage, chunk.x_groq, [choice.usage for choice in chunk.choices or ()])
+        if bytes(told) != b"null":  # as it is in most chunks
+            usage = openai_chat.usage_in(told, is_cost_reported=self._is_cost_reported)
             if usage is not None:
                 yield Told(usage)
 
     def _finish(self, native: str) -> Finished:
         reason = REASONS.get(native, "stop")
-        return Finished("tool_calls" if reason == "stop" and self._has_calls else reason, native)
+        return Finished("tool_calls" if reason == "stop" and self._calls.count else reason, native)
 
     def _said(self, said: _Said) -> Iterator[Event]:
         yield from self._thoughts(said)
@@ -151,11 +151,13 @@ class Reader:
         if said.refusal:
             yield RefusalDelta(said.refusal)
         for call in said.tool_calls or ():
-            yield from self._call(call)
+            yield from self._calls.read(call)
+        if said.function_call is not None:
+            yield from self._calls.read(Call(_LEGACY, function=said.function_call))
         for note in said.annotations or ():
             cited = note.url_citation
             if cited is not None:
-                yield Cited(cited.url, cited.title, cited.content, cited.start_index, cited.end_index)
+                yield Cited(cited.url or "", cited.title or "", cited.content or "", cited.start_index, cited.end_index)
         for image in said.images or ():
             if image.image_url is not None:
                 yield Drawn(image.image_url if isinstance(image.image_url, str) else image.image_url.url)
@@ -171,7 +173,7 @@ class Reader:
                     detail.data or "", format_of(detail), detail.id or "", self._origin,
                 )  # fmt: skip
             return
-        text = said.reasoning_content or _plain(said.reasoning)
+        text = _joined(said.reasoning_content) or _plain(said.reasoning)
         if text:
             yield ThoughtDelta(self._numbered(_PLAIN), text)
 
@@ -189,20 +191,6 @@ class Reader:
             self._ids[known] = id
         self._details[detail.index or 0] = known
         return known
-
-    def _call(self, call: _Call) -> Iterator[Event]:
-        """The first piece of a call has its id and name. Some upstreams leave the index out, or send each call whole."""
-        self._has_calls = True
-        key = call.index if call.index is not None else len(self._calls)
-        index = self._calls.get(key)
-        function = call.function or shapes.Function()
-        if index is None:
-            index = self._calls[key] = len(self._calls)
-            google = call.extra_content.google if call.extra_content is not None else None
-            signature = shapes.signature_of(google)
-            yield CallBegun(index, call.id or "", function.name, signature, self._origin if signature else "")
-        if function.arguments:
-            yield CallDelta(index, function.arguments)
 
 
 def read_answer(body: bytes, *, is_cost_reported: bool = False, origin: str = "") -> list[Event]:
@@ -237,8 +225,10 @@ def _says_nothing(chunk: _Chunk) -> bool:
 
 def _chunk(data: bytes) -> _Chunk:
     try:
-        return _decode(data)
+        return lenient.decoded(_decoder, data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        if (whole := surrogates.mended(data)) is not None:
+            return _chunk(whole)
         raise BadAnswer("the answer cannot be read as a chat completion") from error
 
 
@@ -249,12 +239,18 @@ def _content(content: str | list[_Thinking]) -> Iterator[Event]:
     for part in content:
         if part.text:
             yield TextDelta(part.text)
-        if thought := "".join(each.text or "" for each in part.thinking or ()):
+        if thought := _joined(part.thinking):
             yield ThoughtDelta(0, thought)
 
 
 def _plain(raw: Raw) -> str:
+    """Of a text, or of parts that have one."""
     try:
-        return _decode_text(raw) or ""
+        found = _decode_text(raw)
     except msgspec.MsgspecError:
         return ""
+    return _joined(found)
+
+
+def _joined(found: str | list[_Thinking] | None) -> str:
+    return found or "" if isinstance(found, str | None) else "".join(part.text or "" for part in found)

@@ -151,7 +151,7 @@ class _Kind(Struct):
 
 
 class _Message(Struct):
-    content: list[_Content] | None = None
+    content: list[_Content] | str | None = None
     tool_plan: str | None = None
     tool_calls: list[_Call] | None = None
     citations: list[_Citation] | None = None
@@ -165,12 +165,13 @@ class _Answer(Struct):
 
 
 class _Tokens(Struct, gc=False):
-    input_tokens: float
-    output_tokens: float
+    input_tokens: float | None = None
+    output_tokens: float | None = None
 
 
 class _Usage(Struct):
-    tokens: _Tokens
+    tokens: _Tokens | None = None
+    billed_units: _Tokens | None = None
     cached_tokens: float | None = None
 
 
@@ -281,7 +282,8 @@ def read_error(body: bytes, status: int) -> Failed:
 
 def _said(message: _Message) -> Iterator[Event]:
     thoughts = 0
-    for content in message.content or ():
+    told = [_Content(message.content)] if isinstance(message.content, str) else message.content
+    for content in told or ():
         if content.text:
             yield TextDelta(content.text)
         elif content.thinking:
@@ -322,12 +324,15 @@ def _end(ending: _Ending, *, has_calls: bool) -> list[Event]:
 
 
 def _usage(raw: Raw) -> Usage | None:
-    """Of all tokens; what is billed is fewer, for Cohere does not charge its own prompts."""
+    """Of all tokens, where they are told; what is billed is fewer, for Cohere does not charge its own prompts."""
     try:
         told = _decode_usage(raw)
     except msgspec.MsgspecError:
         return None
-    prompt, completion, cached = told.tokens.input_tokens, told.tokens.output_tokens, told.cached_tokens or 0
+    tokens, cached = told.tokens or told.billed_units, told.cached_tokens or 0
+    if tokens is None or tokens.input_tokens is None or tokens.output_tokens is None:
+        return None
+    prompt, completion = tokens.input_tokens, tokens.output_tokens
     if not all(0 <= number <= _MOST and number == int(number) for number in (prompt, completion)):
         return None
     return Usage(int(prompt), int(completion), cache_read_tokens=int(cached) if 0 <= cached <= prompt else 0)

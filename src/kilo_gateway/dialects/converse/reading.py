@@ -15,6 +15,7 @@ from kilo_gateway.dialects.codes import NO_CODE, code_of
 from kilo_gateway.dialects.converse.tools import OUTPUT_PREFIX
 from kilo_gateway.dialects.converse.turns import FORMAT
 from kilo_gateway.dialects.hub.answered import (
+    Acted,
     Begun,
     CallBegun,
     CallDelta,
@@ -148,7 +149,7 @@ class _Block(Struct):
 
 
 class _Message(Struct):
-    content: list[_Block] = []
+    content: list[_Block] | None = None
 
 
 class _Out(Struct):
@@ -247,6 +248,8 @@ class Reader:
         elif use is not None and use.type != "server_tool_use":
             number = self._calls[index] = len(self._calls)
             return [CallBegun(number, use.toolUseId, use.name)]
+        elif use is not None:
+            return [Acted(use.name)]
         elif start.image is not None:
             self._images[index] = (start.image.format, [])
         return []
@@ -310,7 +313,7 @@ class _Reading:
         self._characters = 0  # of text so far
 
     def events(self, message: _Message) -> Iterator[Event]:
-        for block in message.content:
+        for block in message.content or ():
             if block.text:
                 yield self._text(block.text)
             elif block.toolUse is not None:
@@ -328,7 +331,8 @@ class _Reading:
         return TextDelta(text)
 
     def _use(self, use: _Use) -> Iterator[Event]:
-        arguments = bytes(use.input).decode() or "{}"
+        arguments = bytes(use.input).decode()
+        arguments = "{}" if arguments in ("", "null") else arguments
         if use.name.startswith(OUTPUT_PREFIX):
             self.has_answer = True
             yield self._text(arguments)
@@ -336,6 +340,8 @@ class _Reading:
             yield CallBegun(self.calls, use.toolUseId, use.name)
             yield CallDelta(self.calls, arguments)
             self.calls += 1
+        else:
+            yield Acted(use.name)
 
     def _cited(self, cited: _CitedText) -> Iterator[Event]:
         begin = self._characters

@@ -6,14 +6,17 @@ from datetime import datetime
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from kilo_gateway.core import surrogates
 from kilo_gateway.core.errors import BadAnswer
+from kilo_gateway.dialects import lenient
 from kilo_gateway.dialects.codes import NO_CODE, code_of
 from kilo_gateway.dialects.gemini.signatures import FORMAT
 from kilo_gateway.dialects.gemini.sources import Said, grounded, quoted
 from kilo_gateway.dialects.gemini.usage import read_usage
 from kilo_gateway.dialects.hub.answered import (
+    Acted,
     Begun,
     CallBegun,
     CallDelta,
@@ -59,6 +62,10 @@ class _Part(Struct, rename="camel"):
     thought_signature: str | None = None
     function_call: _Call | None = None
     inline_data: _Blob | None = None
+    executable_code: Raw = _ABSENT
+    code_execution_result: Raw = _ABSENT
+    tool_call: Raw = _ABSENT
+    tool_response: Raw = _ABSENT
 
 
 class _Content(Struct):
@@ -87,8 +94,9 @@ class _Chunk(Struct, rename="camel"):
     error: Raw = _ABSENT
 
 
-_decode_chunk = msgspec.json.Decoder(_Chunk).decode
-_decode_chunks = msgspec.json.Decoder(list[_Chunk]).decode
+_one = msgspec.json.Decoder(_Chunk)
+_many = msgspec.json.Decoder(list[_Chunk])
+_ACTS = ("executable_code", "code_execution_result", "tool_call", "tool_response")
 
 
 class Reader:
@@ -140,19 +148,19 @@ class Reader:
         elif chunk.prompt_feedback is not None and chunk.prompt_feedback.block_reason:
             finished = Finished("content_filter", chunk.prompt_feedback.block_reason)
         if chunk.usage_metadata is not _ABSENT and (usage := read_usage(chunk.usage_metadata)) is not None:
-            events.append(Told(usage))
+            is_half = not usage.completion_tokens and finished is None and self._finished is None
+            events.append(Told(replace(usage, is_estimated=True) if is_half else usage))
         if finished is not None and finished != self._finished:  # some say STOP with every chunk
             self._finished = finished
             events.append(finished)
 
     def _add(self, part: _Part, data: bytes, events: list[Event]) -> None:
-        """What Google's own tools did (executableCode, toolCall and the like) gives nothing."""
         if part.text is not None:
             self._say(part, part.text, events)
             return
         self._is_text = False
         self._said.starts.append(None)
-        if part.thought:  # a draft of an image
+        if part.thought and part.function_call is None:  # a draft of an image
             return
         if part.function_call is not None:
             self._call(part.function_call, part.thought_signature or "", data, events)
@@ -160,6 +168,8 @@ class Reader:
             self._show(part.inline_data, events)
             if part.thought_signature:
                 self._sign(part.thought_signature, events)
+        else:
+            events += (Acted(name) for name in _ACTS if getattr(part, name) is not _ABSENT)
 
     def _say(self, part: _Part, text: str, events: list[Event]) -> None:
         signature = part.thought_signature or ""
@@ -223,6 +233,9 @@ class Reader:
         events += (each for each in dict.fromkeys(sources) if each not in self._cited)
         self._cited.update(sources)
 
+    def ended(self) -> Finished:
+        return self._finish("FINISH_REASON_UNSPECIFIED")
+
     def _finish(self, told: str) -> Finished:
         if self._calls and told in _WITH_CALLS:
             return Finished("tool_calls", told)
@@ -234,7 +247,9 @@ def read_answer(body: bytes) -> list[Event]:
     reader = Reader()
     events = reader.read(b"", body)
     if not reader.is_done and not any(isinstance(each, Finished) for each in events):
-        raise BadAnswer("The answer has no candidate that has ended.")
+        if all(isinstance(each, Begun | Told) for each in events):
+            raise BadAnswer("The answer has no candidate that has ended.")
+        events.append(reader.ended())  # it is whole, whatever it forgot
     return sorted(events, key=lambda each: isinstance(each, Finished))
 
 
@@ -250,7 +265,7 @@ def read_error(body: bytes, status: int) -> Failed:
 def _chunks(data: bytes) -> list[_Chunk]:
     """Without `alt=sse` a stream is one array, and so are its errors."""
     try:
-        return _decode_chunks(data) if data.lstrip()[:1] == b"[" else [_decode_chunk(data)]
+        return lenient.decoded(_many, data) if data.lstrip()[:1] == b"[" else [lenient.decoded(_one, data)]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         if (whole := surrogates.mended(data)) is not None:
             return _chunks(whole)

@@ -59,8 +59,8 @@ def read_usage(raw: Raw) -> Usage | None:
     spoken, drawn = _audio_and_images(told.candidates_tokens_details)
     audio = min(heard + heard_beside, prompt)
     return Usage(
-        prompt, completion, cache_read_tokens=read, cache_audio_tokens=min(cached, read, audio), input_audio_tokens=audio,
-        input_image_tokens=min(seen + seen_beside, prompt), reasoning_tokens=thoughts,
+        prompt, completion, cache_read_tokens=read, cache_audio_tokens=min(cached, read, audio),
+        input_audio_tokens=audio, input_image_tokens=min(seen + seen_beside, prompt), reasoning_tokens=thoughts,
         output_audio_tokens=min(spoken, completion), output_image_tokens=min(drawn, completion),
     )  # fmt: skip
 

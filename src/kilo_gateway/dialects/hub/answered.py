@@ -83,6 +83,12 @@ class Spoken(Struct, frozen=True):
     id: str = ""
 
 
+class Acted(Struct, frozen=True):
+    """Something a tool of the provider's own did: `kind`, in the provider's word. Other dialects have no place for it."""
+
+    kind: str
+
+
 class Told(Struct, frozen=True):
     """Usage, so far as is known by now; the last one counts."""
 
@@ -115,6 +121,7 @@ Event = (
     | Cited
     | Drawn
     | Spoken
+    | Acted
     | Told
     | Finished
     | Failed

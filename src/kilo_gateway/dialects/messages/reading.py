@@ -7,7 +7,9 @@ from msgspec import Raw, Struct
 
 from kilo_gateway.core import surrogates
 from kilo_gateway.core.errors import BadAnswer
+from kilo_gateway.dialects import lenient
 from kilo_gateway.dialects.hub.answered import (
+    Acted,
     Begun,
     CallBegun,
     CallDelta,
@@ -100,8 +102,8 @@ class _Kind(Struct):
     type: str = ""
 
 
-_decode = msgspec.json.Decoder(_Event).decode
-_decode_answer = msgspec.json.Decoder(_Message).decode
+_event = msgspec.json.Decoder(_Event)
+_answer = msgspec.json.Decoder(_Message)
 _decode_kind = msgspec.json.Decoder(_Kind).decode
 _KNOWN = frozenset({"message_start", "content_block_start", "content_block_delta", "message_delta", "error"})
 
@@ -117,7 +119,7 @@ class _Open(Struct):
 
 
 class Reader:
-    """`is_cost_reported`: the upstream's cost is USD it charged. What its own tools do is not told."""
+    """`is_cost_reported`: the upstream's cost is USD it charged."""
 
     def __init__(self, *, is_cost_reported: bool = False) -> None:
         self.is_done = False
@@ -189,7 +191,7 @@ class Reader:
             self._thoughts += 1
             return self._thought(opened.index, block)
         if block.type != "tool_use":
-            return []
+            return [Acted(block.type)]
         given = b"" if bytes(block.input) in _NOTHING else bytes(block.input)
         if (block.name or "").startswith(ANSWER_TOOL):
             self._open[at] = _Open("answer", begin=self._characters, input=given)
@@ -268,13 +270,15 @@ def read_answer(body: bytes, *, is_cost_reported: bool = False) -> list[Event]:
 def _read(data: bytes) -> _Event:
     """Kinds that are not known may have any members."""
     try:
-        return _decode(data)
+        return _event.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         whole = surrogates.mended(data)
         if whole is not None:
             return _read(whole)
         if isinstance(error, msgspec.ValidationError) and not _is_known(data):
             return _Event()
+        if isinstance(error, msgspec.ValidationError) and (fitting := lenient.fitting(_event, data)) is not None:
+            return _event.decode(fitting)
         raise BadAnswer("an event of the answer cannot be read") from error
 
 
@@ -287,7 +291,7 @@ def _is_known(data: bytes) -> bool:
 
 def _decoded(body: bytes) -> _Message:
     try:
-        return _decode_answer(body)
+        return lenient.decoded(_answer, body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         whole = surrogates.mended(body)
         if whole is not None:

@@ -8,8 +8,10 @@ from msgspec import Raw, Struct
 
 from kilo_gateway.core import surrogates
 from kilo_gateway.core.errors import BadAnswer
+from kilo_gateway.dialects import lenient
 from kilo_gateway.dialects.codes import NO_CODE
 from kilo_gateway.dialects.hub.answered import (
+    Acted,
     Begun,
     CallBegun,
     CallDelta,
@@ -29,6 +31,7 @@ from kilo_gateway.dialects.responses.answers import ABSENT, Annotation, Item, Pa
 from kilo_gateway.dialects.responses.envelope import FAMILY
 
 _T = TypeVar("_T")
+_UNREADABLE = "an event of the answer cannot be read as one of a response"
 _FORMATS: tuple[Format, ...] = get_args(Format)
 _CALLS = ("function_call", "custom_tool_call")
 _REASONS: dict[str, FinishReason] = {"max_output_tokens": "length", "content_filter": "content_filter"}
@@ -94,7 +97,6 @@ class Reader:
         self._calls = 0
         self._said = 0  # characters of text
         self._searches = 0
-        self._has_refused = False
         self._kinds: dict[str, Callable[[_Read], list[Event]]] = {
             "response.created": self._created,
             "response.in_progress": self._created,
@@ -142,9 +144,12 @@ class Reader:
                 return self._failed(error_of(data))
             if kind and kind not in self._kinds and kind != "response.output_text.delta":
                 return []
+            fitting = lenient.fitting(_event, data)
+            if fitting is not None:
+                return self.read(name, fitting)
         elif (whole := surrogates.mended(data)) is not None:
             return self.read(name, whole)
-        raise BadAnswer("an event of the answer cannot be read as one of a response") from error
+        raise BadAnswer(_UNREADABLE) from error
 
     def whole(self, response: Response) -> list[Event]:
         """Events of a response that came at once."""
@@ -179,7 +184,7 @@ class Reader:
         return [TextDelta(delta)] if delta else []
 
     def _refusal(self, event: _Read) -> list[Event]:
-        self._open(event.output_index).has_refusal = self._has_refused = True
+        self._open(event.output_index).has_refusal = True
         return [RefusalDelta(event.delta)] if event.delta else []
 
     def _numbered(self, at: int) -> _Open:
@@ -249,10 +254,11 @@ class Reader:
             yield from self._end_thought(at, item)
         elif item.type in _CALLS:
             yield from self._end_call(open_item, item)
-        elif item.type == "web_search_call":
-            self._searches += 1
         elif item.type == "image_generation_call" and (data := _plain(item.result)):
             yield Drawn(f"data:image/{_MIME.get(item.output_format or 'png', 'png')};base64,{data}")
+        else:
+            self._searches += item.type == "web_search_call"
+            yield Acted(item.type)
 
     def _end_message(self, open_item: _Open, item: Item) -> Iterator[Event]:
         seen = 0
@@ -264,9 +270,8 @@ class Reader:
                 if not has_text:
                     open_item.bases[nth] = self._said
                     self._said += len(part.text)
-                    yield TextDelta(part.text)
+                    yield from [TextDelta(part.text)] if part.text else []
             elif part.refusal is not None and not has_refusal:
-                self._has_refused = True
                 yield RefusalDelta(part.refusal)
             for annotation in part.annotations or ():
                 seen += 1
@@ -317,9 +322,7 @@ class Reader:
         if response.status == "incomplete":
             details = response.incomplete_details
             return _REASONS.get((details.reason if details is not None else None) or "", "stop")
-        if self._calls:
-            return "tool_calls"
-        return "content_filter" if self._has_refused else "stop"
+        return "tool_calls" if self._calls else "stop"
 
     def _told(self, response: Response) -> list[Event]:
         usage = usage_of(response, self._searches, is_cost_reported=self._is_cost_reported)
@@ -360,7 +363,7 @@ def _native(response: Response) -> str:
 
 def _decoded(decoder: msgspec.json.Decoder[_T], data: bytes | Raw) -> _T:
     try:
-        return decoder.decode(data)
+        return lenient.decoded(decoder, data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         if (whole := surrogates.mended(bytes(data))) is not None:
             return _decoded(decoder, whole)

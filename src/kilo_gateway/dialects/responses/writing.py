@@ -68,7 +68,6 @@ class Writer:
         self._text: Strand | None = None  # open, and last
         self._said = 0  # characters of text
         self._cited: list[Cited] = []  # before there is a text
-        self._has_refused = False
         self._finished: Finished | None = None
 
     def write(self, events: Iterable[Event]) -> bytes:
@@ -104,8 +103,6 @@ class Writer:
     def _ended(self, usage: Usage, cost_usd: float | None) -> tuple[bytes, Json]:
         finished = self._finished or Finished("stop")
         reason = _INCOMPLETE.get(finished.reason)
-        if finished.reason == "content_filter" and self._has_refused:
-            reason = None  # a refusal is an answer
         status = "failed" if finished.reason == "error" else "incomplete" if reason else "completed"
         last = "incomplete" if status != "completed" else "completed"
         closed = self._close_all(last)
@@ -226,7 +223,6 @@ class Writer:
         return out + opened
 
     def _refuse(self, text: str) -> bytes:
-        self._has_refused = True
         out, message = self._speak(self._said)
         strand, events = message.strand("refusal")
         self._text = None

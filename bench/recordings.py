@@ -40,7 +40,11 @@ class Recording:
 
     def said(self) -> Said:
         """Raises LookupError, TypeError, AttributeError or ValueError for an answer that is none."""
-        return providers.said(self.dialect, self._events(), is_stream=self.is_stream)
+        try:
+            events = self._events()
+        except ValueError:
+            return Said(is_broken=True)
+        return providers.said(self.dialect, events, is_stream=self.is_stream)
 
     def _events(self) -> list[dict[str, Any]]:
         """Of a stream; of a JSON answer that one, or those of the array that Gemini makes of a stream."""

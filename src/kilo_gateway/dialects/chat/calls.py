@@ -56,6 +56,12 @@ class Calls:
 
     def read(self, call: Call) -> Iterator[Event]:
         """A piece of a call, or a whole one."""
+        function = call.function
+        begun = self._open.get(call.index) if call.index is not None else None
+        if begun is not None and begun.number >= 0 and function is not None and not function.name:  # as most pieces are
+            if said := _text(function.arguments):
+                yield CallDelta(begun.number, said)
+            return
         opened = self._opened(call)
         made = call.custom or call.function
         name = (made.name if made is not None else None) or ""

@@ -127,7 +127,7 @@ def replayed(running: Gateway, recording: Recording, caller: CallerKind, directo
         expected = recording.said()
     except (LookupError, ValueError, TypeError, AttributeError) as error:
         return f"the recording is no answer: {type(error).__name__} {error}"
-    if expected.is_broken:
+    if expected.is_broken or expected.finish not in caller.finishes:
         return "" if status != 200 or _FAILURE(body) else f"a broken answer became {status}: {body[-300:]!r}"
     if status == BAD_ANSWER and expected.is_empty:
         return ""  # what is empty is no success

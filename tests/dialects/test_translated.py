@@ -13,8 +13,9 @@ from kilo_gateway.core.errors import BadAnswer, BadRequest, Truncated, UpstreamE
 from kilo_gateway.core.price import Price
 from kilo_gateway.core.types import Call, Endpoint, Origin
 from kilo_gateway.dialects.hub.asked import Request, Thinking
+from kilo_gateway.dialects.relaying import NamedStream
 from kilo_gateway.dialects.sse import Splitter
-from kilo_gateway.dialects.table import CALLERS, RESPONSES_CALLER, UPSTREAMS
+from kilo_gateway.dialects.table import CALLERS, RELAYS, RESPONSES_CALLER, UPSTREAMS
 from kilo_gateway.dialects.translated import TranslatedBody, TranslatedStream
 
 PRICE = Price(1_000_000, 2_000_000)
@@ -143,6 +144,23 @@ def test_a_truncated_stream_says_so() -> None:
     one.feed(content("a"))
     with pytest.raises(Truncated):
         one.finish()
+
+
+@pytest.mark.parametrize("is_relayed", [False, True])
+def test_usage_that_is_not_final_is_less_than_what_was_said(is_relayed: bool) -> None:
+    claude = msgspec.structs.replace(ENDPOINT, dialect="anthropic-messages")
+    upstream = UPSTREAMS["anthropic-messages"]
+    one = NamedStream(CALL, claude, upstream, RELAYS["anthropic-messages"]) if is_relayed else TranslatedStream(
+        CALL, claude, CHAT[0], upstream
+    )  # fmt: skip
+    delta = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"%b"}}\n\n'
+    one.feed(
+        b'event: message_start\ndata: {"type":"message_start","message":{"id":"m","model":"c","content":[],'
+        b'"usage":{"input_tokens":50,"cache_read_input_tokens":9,"output_tokens":1}}}\n\n' + delta % (b"x" * 4000)
+    )  # fmt: skip
+    used = one.used()
+    assert (used.prompt_tokens, used.cache_read_tokens, used.is_estimated) == (59, 9, True)
+    assert 990 < used.completion_tokens < 1020
 
 
 def test_thoughts_that_are_not_to_be_shown_are_not() -> None:

@@ -38,6 +38,11 @@ class Usage(Struct, frozen=True):
     web_searches: int = 0
     audio_ms: int = 0  # of audio that was heard, where its length is told
 
+    def at_least(self, completion_tokens: int) -> "Usage":
+        """As an estimate, of an answer that is told in part: neither its completion nor its charge is final."""
+        tokens = max(self.completion_tokens, completion_tokens)
+        return replace(self, completion_tokens=tokens, is_estimated=True, reported_cost=None)
+
 
 _FIRST_KIND = Usage.__struct_fields__.index("cache_read_tokens")
 KINDS = Usage.__struct_fields__[_FIRST_KIND:-1]  # of tokens, and what is counted apiece; the length of audio is no count

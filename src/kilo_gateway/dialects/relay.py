@@ -157,10 +157,14 @@ class RelayStream:
         return b""
 
     def used(self) -> Usage:
+        if self._usage is not None and self.is_done:
+            return self._usage
+        return self._used(is_whole=self._is_final or self._has_finished())
+
+    def _used(self, *, is_whole: bool) -> Usage:
+        """Usage that runs along with the text is final in a whole answer alone."""
         usage = self._usage
-        if usage is not None and self.is_done:
-            return usage
-        if usage is None or usage.is_estimated:
+        if usage is None or usage.is_estimated or not is_whole:
             usage = _estimated(usage, self._call, self._endpoint, self.estimated_output_tokens())
         return openai_chat.with_images(usage, self._call, self._endpoint)
 
@@ -297,7 +301,7 @@ class RelayStream:
         self._reason = finishing.in_events(self._kept, self._tail, self._before_tail)
         if self._has_choice and not self._has_said:
             raise _empty(self._endpoint)
-        self._usage = usage = self.used()
+        self._usage = usage = self._used(is_whole=True)
         self.is_done = True
         self.cost = cost = cost_of(usage, self._endpoint, self._call.at_ms)
         if not self._kept:
@@ -341,9 +345,8 @@ def _says_anything(event: bytes, chunk: Event | None) -> bool:
 
 
 def _estimated(told: Usage | None, call: Call, endpoint: Endpoint, completion_tokens: int) -> Usage:
-    """`told`: usage that is silent on the completion, if any."""
-    prompt = call.estimated_prompt_tokens(endpoint) if told is None else told.prompt_tokens
-    return Usage(prompt, completion_tokens, is_estimated=True)
+    """`told`: usage that is silent on the completion, or not final, if any."""
+    return (told or Usage(call.estimated_prompt_tokens(endpoint))).at_least(completion_tokens)
 
 
 def _may_tell_usage(data: bytes) -> bool:

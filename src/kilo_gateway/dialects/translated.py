@@ -4,7 +4,6 @@ What is let out begins with the first event that says something: until then anot
 for the end of the upstream's stream, for usage may come after the finish.
 """
 
-from msgspec.structs import replace
 
 from kilo_gateway.core.errors import BadAnswer, EmptyAnswer, GatewayError, Truncated
 from kilo_gateway.core.money import Nanos, usd
@@ -49,6 +48,7 @@ class Accounts:
         self.acted: dict[str, int] = {}  # what tools of the provider's own did, and how often
         self.estimate = 0  # tokens, by who sees more than is noted here
         self._usage: Usage | None = None
+        self._is_whole = False
         self._said = 0  # bytes, about
 
     def note(self, event: Event) -> None:
@@ -74,10 +74,12 @@ class Accounts:
         return max(self.estimate, -(-self._said // 4))
 
     def used(self) -> Usage:
+        """What was told before the end tells no more than the prompt, and what had been written by then."""
         usage = self._usage
-        if usage is None or usage.is_estimated:
-            known = usage or Usage(self._call.estimated_prompt_tokens(self._endpoint))
-            usage = replace(known, completion_tokens=self.estimated_output_tokens(), is_estimated=True)
+        if usage is None:
+            usage = Usage(self._call.estimated_prompt_tokens(self._endpoint), is_estimated=True)
+        if usage.is_estimated or not (self._is_whole or self.finished is not None):
+            usage = usage.at_least(self.estimated_output_tokens())
         return openai_chat.with_images(usage, self._call, self._endpoint)
 
     def finish_reason(self) -> tuple[str, str]:
@@ -99,6 +101,7 @@ class Accounts:
         finished = self.finished
         if not (self.has_said or self.acted) and (finished is None or finished.reason == "stop"):
             raise EmptyAnswer(f"{self._endpoint.provider} gave an empty answer.")
+        self._is_whole = True
         if finished is not None and finished.reason == "error" and not tells_failures:
             raise BadAnswer(f"{self._endpoint.provider} ended its answer with an error: {finished.native[:MAX_NATIVE]}.")
 

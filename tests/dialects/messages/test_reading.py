@@ -71,7 +71,7 @@ def test_a_whole_stream() -> None:
         {"type": "a_new_kind", "delta": "anything", "index": "x"}, _delta(9, "a_new_delta", what=1),
         reader=reader,
     )  # fmt: skip
-    told = Usage(15, 1, cache_read_tokens=7, cache_write_tokens=5, cache_write_1h_tokens=2)
+    told = Usage(15, 1, is_estimated=True, cache_read_tokens=7, cache_write_tokens=5, cache_write_1h_tokens=2)
     assert found == [
         Begun("msg_1", "claude-x"), Told(told), ThoughtDelta(0, "hm", format=OWN),
         ThoughtDelta(0, signature="c2ln", format=OWN), TextDelta("hel"), TextDelta("lo"), CallBegun(0, "t1", "look"),

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from kilo_gateway.core import surrogates
 from kilo_gateway.core.errors import BadAnswer
@@ -179,7 +180,7 @@ class Reader:
             self._format = UNKNOWN
         usage = self._tally.take(message.usage)
         if usage is not None:
-            yield Told(usage)
+            yield Told(replace(usage, is_estimated=True))  # its completion has only begun
 
     def _begin(self, at: int, block: _Block) -> list[Event]:
         """What upstreams give whole at the start, ours leaves to deltas."""

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from msgspec import Raw
+from msgspec.structs import replace
 
 from kilo_gateway.core.errors import EmptyAnswer, Truncated, UpstreamError
 from kilo_gateway.core.price import Price, Usage
@@ -152,6 +153,24 @@ def test_what_another_provider_signed_is_not_relayed_and_the_caller_is_told() ->
     body = json.loads(splice(one, endpoint("anthropic-messages"), RELAYS["anthropic-messages"], None))
     assert body["messages"] == [{"role": "assistant", "content": [{"type": "text", "text": "x"}]}]
     assert one.changed == ("messages: reasoning of another provider left out",)
+
+
+@pytest.mark.parametrize("is_strict", [True, False])
+def test_reasoning_that_would_be_looked_up_by_its_id_is_not_relayed(is_strict: bool) -> None:
+    text = [{"type": "reasoning_text", "text": "hm"}]
+    ours = {"type": "reasoning", "id": "rs_kilo_1_0", "summary": [], "content": text}
+    bare = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": None}
+    of_open_model = {"type": "reasoning", "id": "rs_2", "summary": [], "content": text}
+    whole = {"type": "reasoning", "id": "rs_3", "summary": [], "encrypted_content": "gAAA"}
+    message = {"type": "message", "role": "user", "content": 'a "reasoning"'}
+    one = call("openai-responses")
+    one.fields["input"] = Raw(json.dumps([ours, bare, of_open_model, whole, message]).encode())
+    at = replace(endpoint("openai-responses"), is_strict=is_strict)
+    body = json.loads(splice(one, at, RELAYS["openai-responses"], None))
+    assert body["input"] == ([whole, message] if is_strict else [of_open_model, whole, message])
+    assert one.changed == ("input: reasoning without its encrypted part left out",)
+    one.changed, one.fields["input"] = (), Raw(json.dumps([whole,   message]).encode())
+    assert bytes(one.fields["input"]) in splice(one, at, RELAYS["openai-responses"], None) and one.changed == ()
 
 
 def empty(dialect: str) -> list[bytes]:

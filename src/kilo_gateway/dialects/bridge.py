@@ -13,6 +13,7 @@ from kilo_gateway.core.money import Nanos
 from kilo_gateway.core.ports import Translator
 from kilo_gateway.core.types import Call, Endpoint
 from kilo_gateway.dialects import openai_chat, relaying
+from kilo_gateway.dialects.chat.foreign import without_foreign
 from kilo_gateway.dialects.hub.asked import Audio, File, Image, Request, Target, Video
 from kilo_gateway.dialects.media import is_address, needed, supplied
 from kilo_gateway.dialects.openai_chat import Problem
@@ -71,9 +72,11 @@ class Bridge:
     def shape(self, call: Call, endpoint: Endpoint, output_cap: int | None) -> bytes:
         call.dropped, call.changed, call.clamped, call.mended = _unknown_to(endpoint, call), (), (), None
         if endpoint.dialect == call.dialect == openai_chat.NAME:
-            if is_plain(call.fields, endpoint, CHAT_RULES):
-                return openai_chat.splice(call, endpoint, output_cap)
-            return openai_chat.splice(call, endpoint, output_cap, mended(call, endpoint, CHAT_RULES))
+            fields = None if is_plain(call.fields, endpoint, CHAT_RULES) else mended(call, endpoint, CHAT_RULES)
+            cleaned = without_foreign(fields or call.fields, endpoint)
+            if cleaned is not None:
+                fields, call.changed = cleaned
+            return openai_chat.splice(call, endpoint, output_cap, fields)
         if call.service:
             return SERVICES[call.service].shape(call, endpoint)
         if _is_relayed(call, endpoint):

@@ -30,7 +30,6 @@ from kilo_gateway.dialects.troubles import told_inside
 _EVENTS = re.compile(rb".*?(?:\n\r?\n|\Z)", re.DOTALL).findall
 _FRAME_BYTES = 100  # of an event, about, that are not text
 _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
-_decode_name = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -41,8 +40,8 @@ class Relay(Struct, frozen=True):
     `lasts`: of the one with the last usage, which stands in its member `within`. `failure`: how a stream is ended by an
     error, where that depends on what was relayed last. `reasons`: what the upstream's own word for an end means, where a
     reader who has not seen all takes it for another. `usage`: its members, where the upstream has told none.
-    Of requests, `rules`: what of them is refused; the first cap is how long an answer may be. `cleaned`: the fields, for a
-    model, as they may leave, and what was changed that the caller should know; None: they may leave as they are.
+    Of requests, `rules`: what of them is refused; the first cap is how long an answer may be. `cleaned`: the fields, for an
+    endpoint, as they may leave, and what was changed that the caller should know; None: they may leave as they are.
     """
 
     marks: tuple[bytes, ...]
@@ -53,14 +52,14 @@ class Relay(Struct, frozen=True):
     rules: Rules
     usage: Callable[[Usage, float | None], Mapping[str, object]]
     failure: Callable[[bytes, GatewayError, AnswerHead], bytes] | None = None
-    cleaned: Callable[[Mapping[str, Raw], str], tuple[dict[str, Raw], tuple[str, ...]] | None] | None = None
+    cleaned: Callable[[Mapping[str, Raw], Endpoint], tuple[dict[str, Raw], tuple[str, ...]] | None] | None = None
     reasons: Mapping[str, str] = {}
 
 
 def splice(call: Call, endpoint: Endpoint, relay: Relay, output_cap: int | None) -> bytes:
     """The caller's own body with the upstream's model name, without what is `call.dropped`. Sets `call.changed`."""
     fields = top_level.mended(call, endpoint, relay.rules)
-    cleaned = None if relay.cleaned is None else relay.cleaned(fields, _decode_name(endpoint.model_json))
+    cleaned = None if relay.cleaned is None else relay.cleaned(fields, endpoint)
     if cleaned is not None:
         fields, call.changed = cleaned
     if endpoint.platform == "vertex":

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import msgspec
+
 from kilo_gateway.dialects import eventstream, openai_chat, sse
 from kilo_gateway.dialects.callers import Caller
 from kilo_gateway.dialects.chat import asking as chat_asking
@@ -35,6 +37,7 @@ from kilo_gateway.dialects.messages import writing as messages_writing
 from kilo_gateway.dialects.origins import origin_of
 from kilo_gateway.dialects.relaying import Relay
 from kilo_gateway.dialects.responses import asking as responses_asking
+from kilo_gateway.dialects.responses import dangling as responses_dangling
 from kilo_gateway.dialects.responses import reading as responses_reading
 from kilo_gateway.dialects.responses import shaping as responses_shaping
 from kilo_gateway.dialects.responses import writing as responses_writing
@@ -42,6 +45,7 @@ from kilo_gateway.dialects.services import Service
 from kilo_gateway.dialects.sides import CallerSide, UpstreamSide
 from kilo_gateway.dialects.transcription.service import Transcription
 
+_decode_name = msgspec.json.Decoder(str).decode
 CHAT, MESSAGES, RESPONSES = openai_chat.NAME, "anthropic-messages", "openai-responses"
 COMPLETIONS = completions_asking.NAME
 
@@ -87,13 +91,15 @@ CHAT_RULES = chat_strict.RULES
 RELAYS = {
     MESSAGES: Relay(
         (b"message_", b'"error"'), frozenset({b"message_start"}), "message", frozenset({b"message_delta"}), "",
-        messages_asking.RULES, messages_usage.usage_members, cleaned=messages_foreign.without_foreign,
+        messages_asking.RULES, messages_usage.usage_members,
+        cleaned=lambda fields, endpoint: messages_foreign.without_foreign(fields, _decode_name(endpoint.model_json)),
         reasons={"tool_use": "tool_calls"},
     ),
     RESPONSES: Relay(
         (b'"response":', b'"error"'), frozenset({b"response.created", b"response.in_progress"}), "response",
         frozenset({b"response.completed", b"response.incomplete"}), "response",
         responses_asking.RULES, responses_writing.usage_members, responses_writing.failure_behind,
+        cleaned=responses_dangling.without_dangling,
     ),
 }
 

@@ -91,7 +91,8 @@ class Accounts:
         asked = self._call.crossing
         tools = asked.tools if isinstance(asked, Request) else ()
         freeform = frozenset(tool.name for tool in tools if tool.is_freeform)
-        return AnswerHead(begun.id or self._call.id, created, endpoint.model, endpoint.provider, freeform)
+        namespaces = {tool.name: (tool.namespace, tool.own_name) for tool in tools if tool.namespace}
+        return AnswerHead(begun.id or self._call.id, created, endpoint.model, endpoint.provider, freeform, namespaces)
 
     def check_end(self, *, tells_failures: bool = True) -> None:
         """Raises EmptyAnswer for one that says nothing, does nothing, and calls that an end.

@@ -201,7 +201,7 @@ def test_what_the_provider_executed_is_left_out_and_named() -> None:
     assert request.lost == (
         "input[type=web_search_call]", "input[type=code_interpreter_call]", "input[type=computer_call_output]",
         "input[type=mcp_list_tools]", "input[type=tool_search_call]", "input[type=openrouter:web_search]",
-        "input[type=local_shell_call]", "input[].phase", "input[].namespace",
+        "input[type=local_shell_call]", "input[].phase",
     )  # fmt: skip
 
 
@@ -211,12 +211,12 @@ def test_an_image_that_was_drawn_is_the_assistants() -> None:
 
 
 def test_tools_are_functions_and_a_freeform_one_has_one_argument() -> None:
-    request = read(tools=[WEATHER, PATCH, {"type": "web_search"}, {"type": "local_shell"}, {"type": "namespace", "name": "n", "tools": []}])
+    request = read(tools=[WEATHER, PATCH, {"type": "web_search"}, {"type": "local_shell"}])
     weather, patch = request.tools
     assert weather == Tool("weather", "d", Raw(json.dumps(SCHEMA).encode()), True)
     assert patch.is_freeform and patch.schema == FREEFORM and patch.name == "apply_patch"
     assert patch.description == "Edits files.\n\nThe input must follow this grammar (lark):\nstart: /.+/"
-    assert request.lost == ("tools[type=web_search]", "tools[type=local_shell]", "tools[type=namespace]")
+    assert request.lost == ("tools[type=web_search]", "tools[type=local_shell]")
 
 
 def test_calls_of_a_freeform_tool_are_calls_with_one_argument() -> None:
@@ -320,3 +320,33 @@ def test_an_envelope_in_a_request_is_seen_without_reading_it() -> None:
     item = {"type": "reasoning", "summary": [], "encrypted_content": seal(Sealed("anthropic-claude-v1", "sig"))}
     assert replays_foreign_thoughts(fields(input=[item]))
     assert not replays_foreign_thoughts(fields(input=[item | {"encrypted_content": "gAAA"}]))
+
+
+TICKETS = {"type": "namespace", "name": "mcp__tickets", "description": "Tickets.", "tools": [WEATHER, PATCH | {"name": "other.tool"}]}
+
+
+def test_tools_of_a_namespace_are_functions_and_its_calls_are_of_them() -> None:
+    call = {"type": "function_call", "call_id": "c1", "name": "weather", "namespace": "mcp__tickets", "arguments": "{}"}
+    request = read(tools=[WEATHER, TICKETS], input=[call])
+    plain, first, second = request.tools
+    assert (plain.name, plain.namespace) == ("weather", "")
+    assert (first.name, first.namespace, first.own_name) == ("mcp__tickets__weather", "mcp__tickets", "weather")
+    assert (first.description, first.is_strict) == ("Tickets.\n\nd", True)
+    assert second.name.startswith("mcp__tickets__other_tool_") and second.own_name == "other.tool" and second.is_freeform
+    assert request.messages == (Message("assistant", (ToolCall("c1", "mcp__tickets__weather", "{}"),)),)
+    assert request.lost == ()
+
+
+def test_the_name_of_a_namespaces_tool_is_its_own_and_not_too_long() -> None:
+    namespaces = [{"type": "namespace", "name": name, "tools": [WEATHER]} for name in ("a", "a__", "n" * 64, "n" * 65)]
+    names = [tool.name for tool in read(tools=[WEATHER | {"name": "a__weather"}, *namespaces]).tools]
+    assert len(set(names)) == 5
+    assert all(len(name) <= 64 and name.replace("_", "").isalnum() for name in names)
+
+
+def test_a_tool_of_a_namespace_can_be_chosen() -> None:
+    chosen = {"type": "function", "name": "weather", "namespace": "mcp__tickets"}
+    assert read(tools=[TICKETS], tool_choice=chosen).tool_choice == ToolChoice("tool", "mcp__tickets__weather")
+    for allowed, count in ((chosen, 1), ({"type": "namespace", "name": "mcp__tickets"}, 2)):
+        choice = {"type": "allowed_tools", "mode": "auto", "tools": [allowed]}
+        assert len(read(tools=[WEATHER, TICKETS], tool_choice=choice).tools) == count

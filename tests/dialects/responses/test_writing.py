@@ -419,3 +419,15 @@ def test_the_openai_sdk_reads_the_json_answer_and_a_failure() -> None:
     with sdk(broken, "text/event-stream") as client:
         [*_, last] = client.responses.create(model="m", input="Hi", stream=True)
         assert last.type == "response.failed" and last.response.error is not None and last.response.error.message == "silent"
+
+
+def test_a_call_of_a_namespaces_tool_has_the_name_that_the_caller_knows() -> None:
+    events: list[Event]
+    head = AnswerHead("gen-1", 7, "lab/m", "Lab", frozenset({"n__patch"}), {"n__f": ("n", "f"), "n__patch": ("n", "patch")})
+    events = [CallBegun(at, f"c{at}", name) for at, name in enumerate(("n__f", "n__patch", "g"))]
+    events += [CallDelta(at, '{"input":"x"}') for at in range(3)]
+    found = sent(*events, head=head)
+    items = [each["item"] for each in found if each["type"] == "response.output_item.done"]
+    assert [(each["name"], each.get("namespace")) for each in items] == [("f", "n"), ("patch", "n"), ("g", None)]
+    assert [each["name"] for each in found if each["type"] == "response.function_call_arguments.done"] == ["f", "g"]
+    assert whole(*events, head=head)["output"] == items

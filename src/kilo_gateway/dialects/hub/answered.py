@@ -1,6 +1,6 @@
 """An answer between two dialects: as events, and folded."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal, Protocol
 
 from msgspec import Struct
@@ -143,7 +143,7 @@ class StreamReader(Protocol):
 class AnswerHead(Struct, frozen=True):
     """What stands at the top of an answer to a caller. `id`: the upstream's, else the generation's. `freeform`: names of the
 
-    tools whose calls he takes as plain text.
+    tools whose calls he takes as plain text. `namespaces`: by such names, the namespace and the name that he knows.
     """
 
     id: str
@@ -151,6 +151,7 @@ class AnswerHead(Struct, frozen=True):
     model: str  # the catalogue's id
     provider: str
     freeform: frozenset[str] = frozenset()
+    namespaces: Mapping[str, tuple[str, str]] = {}
 
 
 class StreamWriter(Protocol):

@@ -108,7 +108,7 @@ class Message(Struct, frozen=True):
 class Tool(Struct, frozen=True):
     """A function of the caller's. `schema`: JSON Schema of its arguments; None: none. `is_freeform`: he takes plain text,
 
-    which is its one argument, `input`.
+    which is its one argument, `input`. `namespace`: of the caller's, who knows it there by `own_name`.
     """
 
     name: str
@@ -117,6 +117,8 @@ class Tool(Struct, frozen=True):
     is_strict: bool | None = None
     cache: Cache | None = None
     is_freeform: bool = False
+    namespace: str = ""
+    own_name: str = ""
 
 
 class ToolChoice(Struct, frozen=True):

@@ -5,6 +5,7 @@ from typing import Any, TypeVar, cast, get_args
 
 import msgspec
 from msgspec import Raw
+from msgspec.structs import replace
 
 from kilo_gateway.core.errors import BadRequest
 from kilo_gateway.core.types import Endpoint
@@ -18,6 +19,7 @@ from kilo_gateway.dialects.hub.asked import (
 )
 from kilo_gateway.dialects.responses import envelope, shapes
 from kilo_gateway.dialects.responses.history import History, read
+from kilo_gateway.dialects.responses.namespaces import Names
 from kilo_gateway.dialects.responses.shaping import FREEFORM, MIN_OUTPUT, write_request
 from kilo_gateway.dialects.top_level import Rules
 
@@ -25,6 +27,7 @@ __all__ = ["read_request", "replays_foreign_thoughts", "write_request"]
 
 _T = TypeVar("_T")
 _EFFORTS: tuple[Effort, ...] = get_args(Effort)
+_FUNCTIONS = ("function", "custom")
 _input: msgspec.json.Decoder[str | list[shapes.Item]] = msgspec.json.Decoder(str | list[shapes.Item])
 _tools = msgspec.json.Decoder(list[shapes.Tool])
 _choice: msgspec.json.Decoder[shapes.Choice | str] = msgspec.json.Decoder(shapes.Choice | str)
@@ -59,14 +62,16 @@ def read_request(fields: Mapping[str, Raw]) -> Request:
     """Raises BadRequest, which names the field."""
     said = _Fields(fields)
     _refuse_stored(said)
-    history, lost = History(), _lost(fields)
+    given = said("tools", _tools, "a list of tools") or []
+    names = Names(tool.name or "" for tool in given if tool.type in _FUNCTIONS)
+    history, lost = History(names), _lost(fields)
     if instructions := said("instructions", _text, "a text"):
         history.system(instructions)
     _read_input(said("input", _input, "a text or a list of items"), history)
     messages = history.whole()
-    tools = list(_read_tools(said("tools", _tools, "a list of tools"), "tools", lost))
-    tools += _late_tools(history, {tool.name for tool in tools}, lost)
-    choice, tools = _read_choice(said("tool_choice", _choice, "a word or an object"), tools, lost)
+    tools = list(_read_tools(given, "tools", names, lost))
+    tools += _late_tools(history, {tool.name for tool in tools}, names, lost)
+    choice, tools = _read_choice(said("tool_choice", _choice, "a word or an object"), tools, names, lost)
     text = said("text", _text_config, "an object with format and verbosity") or shapes.TextConfig()
     include = said("include", _texts, "a list of texts") or []
     alternatives = said("top_logprobs", _integer, "a whole number")
@@ -170,18 +175,34 @@ def _cap(cap: int | None) -> int | None:
     return cap
 
 
-def _read_tools(tools: list[shapes.Tool] | None, at: str, lost: dict[str, None]) -> Iterable[Tool]:
-    for nth, tool in enumerate(tools or ()):
-        if tool.type not in ("function", "custom"):
+def _read_tools(
+    tools: list[shapes.Tool], at: str, names: Names, lost: dict[str, None], namespace: str = ""
+) -> Iterable[Tool]:
+    for nth, tool in enumerate(tools):
+        is_namespace = tool.type == "namespace" and not namespace
+        if tool.type not in _FUNCTIONS and not is_namespace:
             lost[f"tools[type={tool.type[:60]}]"] = None
             continue
         if not tool.name:
             raise BadRequest(f"{at}[{nth}].name is missing.")
+        if is_namespace:
+            yield from _read_namespace(tool, f"{at}[{nth}].tools", names, lost)
+            continue
+        name, own = names.of(namespace, tool.name), tool.name if namespace else ""
         if tool.type == "custom":
-            yield Tool(tool.name, _freeform_description(tool), FREEFORM, is_freeform=True)
+            described = _freeform_description(tool)
+            yield Tool(name, described, FREEFORM, is_freeform=True, namespace=namespace, own_name=own)
             continue
         schema = None if bytes(tool.parameters) == b"null" else tool.parameters
-        yield Tool(tool.name, tool.description, schema, tool.strict)
+        yield Tool(name, tool.description, schema, tool.strict, namespace=namespace, own_name=own)
+
+
+def _read_namespace(whole: shapes.Tool, at: str, names: Names, lost: dict[str, None]) -> Iterable[Tool]:
+    """What is said of all of them, the first one says: there is no other place."""
+    inner, said = read(_tools, whole.tools, at, "a list of tools"), whole.description
+    for tool in _read_tools(inner, at, names, lost, whole.name or ""):
+        yield replace(tool, description=f"{said}\n\n{tool.description or ''}".rstrip()) if said else tool
+        said = None
 
 
 def _freeform_description(tool: shapes.Tool) -> str | None:
@@ -193,16 +214,16 @@ def _freeform_description(tool: shapes.Tool) -> str | None:
     return f"{tool.description}\n\n{told}" if tool.description else told
 
 
-def _late_tools(history: History, known: set[str], lost: dict[str, None]) -> Iterable[Tool]:
+def _late_tools(history: History, known: set[str], names: Names, lost: dict[str, None]) -> Iterable[Tool]:
     for at, raw in history.tools:
-        for tool in _read_tools(read(_tools, raw, at, "a list of tools"), at, lost):
+        for tool in _read_tools(read(_tools, raw, at, "a list of tools"), at, names, lost):
             if tool.name not in known:
                 known.add(tool.name)
                 yield tool
 
 
 def _read_choice(
-    choice: shapes.Choice | str | None, tools: list[Tool], lost: dict[str, None]
+    choice: shapes.Choice | str | None, tools: list[Tool], names: Names, lost: dict[str, None]
 ) -> tuple[ToolChoice | None, list[Tool]]:
     """With the tools that are left where only some are allowed."""
     if choice is None:
@@ -211,10 +232,10 @@ def _read_choice(
         if choice not in ("auto", "none", "required"):
             raise _wrong_choice()
         return ToolChoice(cast(Any, choice)), tools
-    if choice.type in ("function", "custom"):
+    if choice.type in _FUNCTIONS:
         if not choice.name:
             raise BadRequest("tool_choice.name is missing.")
-        return ToolChoice("tool", choice.name), tools
+        return ToolChoice("tool", names.of(choice.namespace or "", choice.name)), tools
     if choice.type != "allowed_tools":
         if not choice.type:
             raise _wrong_choice()
@@ -222,8 +243,9 @@ def _read_choice(
         return None, tools
     if choice.mode not in ("auto", "required"):
         raise BadRequest("tool_choice.mode must be auto or required.")
-    allowed = {each.name for each in choice.tools or ()}
-    return ToolChoice(cast(Any, choice.mode)), [tool for tool in tools if tool.name in allowed]
+    allowed = {names.of(each.namespace or "", each.name or "") for each in choice.tools or () if each.type != "namespace"}
+    whole = {each.name for each in choice.tools or () if each.type == "namespace"}
+    return ToolChoice(cast(Any, choice.mode)), [tool for tool in tools if tool.name in allowed or tool.namespace in whole]
 
 
 def _wrong_choice() -> BadRequest:

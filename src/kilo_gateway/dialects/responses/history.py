@@ -22,6 +22,7 @@ from kilo_gateway.dialects.hub.asked import (
     ToolResult,
 )
 from kilo_gateway.dialects.responses import envelope, shapes
+from kilo_gateway.dialects.responses.namespaces import Names
 
 _T = TypeVar("_T")
 _FORMATS: tuple[Format, ...] = get_args(Format)
@@ -46,7 +47,8 @@ _encode = msgspec.json.Encoder().encode
 class History:
     """`add` each item in its order, then `whole`."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Names) -> None:
+        self._names = names
         self.lost: dict[str, None] = {}
         self.tools: list[tuple[str, Raw]] = []  # those that come in the midst of the conversation: where, and a list of them
         self._messages: list[Message] = []
@@ -126,11 +128,10 @@ class History:
             arguments = _encode({"input": given or ""}).decode()
         else:
             arguments = read(_text, item.arguments, f"{at}.arguments", "JSON as a text") or "{}"
-        if bytes(item.namespace) != b"null":
-            self._lose("input[].namespace")
+        name = self._names.of(read(_text, item.namespace, f"{at}.namespace", "a text") or "", item.name)
         id = item.call_id or ""
         signed = self._signatures.pop(id, envelope.Sealed())
-        self._of_assistant(ToolCall(id, item.name, arguments, signed.signature, origin=signed.origin))
+        self._of_assistant(ToolCall(id, name, arguments, signed.signature, origin=signed.origin))
 
     def _result(self, item: shapes.Item, at: str) -> None:
         if not item.call_id:

@@ -186,17 +186,18 @@ class SignedCall(Item):
 class Call(Item):
     kind = "function_call"
 
-    def __init__(self, id: str, at: int, call: str, name: str) -> None:
+    def __init__(self, id: str, at: int, call: str, name: str, namespace: str = "") -> None:
         super().__init__(id, at)
         self._call = call
         self._name = name
+        self._within: Json = {"namespace": namespace} if namespace else {}
         self.strand = Strand(self, "function_call_arguments")
 
     def whole(self, status: str) -> Json:
         return {
             "id": self.id, "type": "function_call", "status": status, "arguments": self.strand.whole(),
             "call_id": self._call, "name": self._name,
-        }  # fmt: skip
+        } | self._within  # fmt: skip
 
     def _ends(self, status: str) -> list[Said]:
         events: list[Said] = []
@@ -216,7 +217,7 @@ class FreeformCall(Call):
         return {
             "id": self.id, "type": "custom_tool_call", "status": status, "call_id": self._call, "name": self._name,
             "input": input,
-        }  # fmt: skip
+        } | self._within  # fmt: skip
 
     def _ends(self, status: str) -> list[Said]:
         input = self._input()

@@ -65,16 +65,19 @@ class Tool(Struct):
     parameters: Raw = ABSENT
     strict: bool | None = None
     format: Grammar | None = None
+    tools: Raw = ABSENT  # of a namespace
 
 
 class Allowed(Struct):
     type: str = ""
     name: str | None = None
+    namespace: str | None = None
 
 
 class Choice(Struct):
     type: str = ""
     name: str | None = None
+    namespace: str | None = None
     mode: str | None = None
     tools: list[Allowed] | None = None
 

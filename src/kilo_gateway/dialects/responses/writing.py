@@ -218,7 +218,8 @@ class Writer:
             )
             out += opened if has_open else opened + self._events(signed.close("completed"))
         kind = FreeformCall if event.name in self._head.freeform else Call
-        opened, call = self._open(lambda id, at: kind(id, at, event.id, event.name), kind.kind)
+        namespace, name = self._head.namespaces.get(event.name, ("", event.name))
+        opened, call = self._open(lambda id, at: kind(id, at, event.id, name, namespace), kind.kind)
         self._calls[event.index] = call
         return out + opened
 

@@ -183,11 +183,14 @@ def _crossing(call: Call) -> Request:
 
 
 def _obstacle(request: Request, endpoint: Endpoint, *, fetches: bool) -> str:
-    can = UPSTREAMS[endpoint.dialect].abilities
+    upstream = UPSTREAMS[endpoint.dialect]
+    can = upstream.abilities
     if request.choices > 1 and "n" not in can:
         return f"it gives one answer, not n = {request.choices}"
-    if request.logprobs is not None and "logprobs" not in can:
-        return "it does not tell logprobs"
+    if request.logprobs is not None:
+        return f"logprobs do not cross from {endpoint.dialect} into another dialect"
+    if request.output is not None and (found := upstream.output_obstacle(request, _target(endpoint))):
+        return found
     if request.tools and endpoint.is_demo:
         return f"the local demo model cannot call tools. {endpoint.cure}"
     parts = (part for message in request.messages for part in message.parts)

@@ -58,6 +58,8 @@ def plan(request: Request, target: Target, model: Model, called: Iterable[str], 
         notes.change("tool_choice: auto instead of none, which is not to be had where tools were called before")
     if request.allows_parallel is False and wanted:
         notes.drop("allows_parallel")
+    if mode in ("required", "tool") and not wanted:
+        notes.drop("tool_choice")
     if not tools:
         return Tools(None, words=words)
     config: Json = {"tools": tools}

@@ -14,6 +14,7 @@ from kilo_gateway.core.ports import Translator
 from kilo_gateway.core.types import Call, Endpoint
 from kilo_gateway.dialects import openai_chat, relaying
 from kilo_gateway.dialects.hub.asked import Audio, File, Image, Request, Target, Video
+from kilo_gateway.dialects.hub.first_answer import FirstAnswer
 from kilo_gateway.dialects.media import is_address, needed, supplied
 from kilo_gateway.dialects.openai_chat import Problem
 from kilo_gateway.dialects.origins import origin_of
@@ -115,7 +116,8 @@ class Bridge:
             return SERVICES[call.service].translator(call, endpoint, content_type)
         if _is_relayed(call, endpoint):
             return NamedStream(call, endpoint, UPSTREAMS[endpoint.dialect], RELAYS[call.dialect])
-        return TranslatedStream(call, endpoint, CALLERS[call.dialect], UPSTREAMS[endpoint.dialect])
+        upstream, answer = UPSTREAMS[endpoint.dialect], _first_answer(call, endpoint)
+        return TranslatedStream(call, endpoint, CALLERS[call.dialect], upstream, answer)
 
     def refused(self, endpoint: Endpoint, status: int, body: bytes, retry_after: str) -> UpstreamError:
         """An error answer of an upstream. What it says of our own credential is not the caller's to read."""
@@ -138,7 +140,8 @@ class Bridge:
             return SERVICES[call.service].translator(call, endpoint, content_type)
         if _is_relayed(call, endpoint):
             return NamedBody(call, endpoint, UPSTREAMS[endpoint.dialect], RELAYS[call.dialect])
-        return TranslatedBody(call, endpoint, CALLERS[call.dialect], UPSTREAMS[endpoint.dialect])
+        upstream, answer = UPSTREAMS[endpoint.dialect], _first_answer(call, endpoint)
+        return TranslatedBody(call, endpoint, CALLERS[call.dialect], upstream, answer)
 
 
 class _Unstreamed:
@@ -180,6 +183,14 @@ def _crossing(call: Call) -> Request:
     if not isinstance(call.crossing, Request):
         call.crossing = CALLERS[call.dialect].read_request(call.fields)
     return call.crossing
+
+
+def _first_answer(call: Call, endpoint: Endpoint) -> FirstAnswer | None:
+    """None where no tool stands for the answer's text."""
+    request = call.crossing
+    if not isinstance(request, Request) or request.output is None:
+        return None
+    return FirstAnswer() if UPSTREAMS[endpoint.dialect].answers_by_tool(request, _target(endpoint)) else None
 
 
 def _obstacle(request: Request, endpoint: Endpoint, *, fetches: bool) -> str:

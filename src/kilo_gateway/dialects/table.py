@@ -139,6 +139,7 @@ UPSTREAMS: dict[str, UpstreamSide] = {
         lambda endpoint: messages_reading.Reader(is_cost_reported=endpoint.is_cost_reported),
         lambda body, endpoint: messages_reading.read_answer(body, is_cost_reported=endpoint.is_cost_reported),
         messages_faults.read_error, _URLS, "64-plain", messages_output.obstacle,
+        messages_output.is_by_tool,
     ),
     "gemini": UpstreamSide(
         gemini_asking.write_request, sse.Splitter, _always(gemini_reading.Reader), _plain(gemini_reading.read_answer),
@@ -147,7 +148,7 @@ UPSTREAMS: dict[str, UpstreamSide] = {
     "bedrock-converse": UpstreamSide(
         converse_asking.write_request, eventstream.Splitter, _always(converse_reading.Reader),
         _plain(converse_reading.read_answer), converse_reading.read_error, tool_ids="64-plain",
-        output_obstacle=converse_tools.output_obstacle,
+        output_obstacle=converse_tools.output_obstacle, answers_by_tool=converse_tools.answers_by_tool,
     ),
     "cohere": UpstreamSide(
         cohere_asking.write_request, sse.Splitter, _always(cohere_reading.Reader), _plain(cohere_reading.read_answer),

@@ -66,10 +66,14 @@ def plan(request: Request, target: Target, model: Model, called: Iterable[str], 
     return Tools(config | ({"toolChoice": choice} if choice else {}), bool(choice), words)
 
 
+def answers_by_tool(request: Request, target: Target) -> bool:
+    return _output(request.output, Notes())[1] is not None
+
+
 def output_obstacle(request: Request, target: Target) -> str:
     """A schema that only words can tell stands beside any tool."""
     forces_another = request.tool_choice is not None and request.tool_choice.mode == "tool"
-    if not forces_another or _output(request.output, Notes())[1] is None:
+    if not (forces_another and answers_by_tool(request, target)):
         return ""
     return "it cannot be held to JSON (response_format) where tool_choice names a tool"
 

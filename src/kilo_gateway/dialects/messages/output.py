@@ -42,9 +42,13 @@ class Shape(msgspec.Struct, frozen=True):
     tool: dict[str, object] | None = None
 
 
-def obstacle(request: Request, target: Target) -> str:
+def is_by_tool(request: Request, target: Target) -> bool:
     output = request.output
-    if output is None or (knows_schemas(target) and output.schema is not None) or not _forces_another(request):
+    return output is not None and not (knows_schemas(target) and output.schema is not None)
+
+
+def obstacle(request: Request, target: Target) -> str:
+    if not (is_by_tool(request, target) and _forces_another(request)):
         return ""
     return "it cannot be held to JSON (response_format) where tool_choice names a tool"
 

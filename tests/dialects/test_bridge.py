@@ -7,15 +7,15 @@ import pytest
 from kilo_gateway.core.types import Endpoint, Origin
 from kilo_gateway.dialects import openai_chat
 from kilo_gateway.dialects.bridge import Bridge
-from kilo_gateway.dialects.table import UPSTREAMS
+from kilo_gateway.dialects.table import RESPONSES_CALLER, UPSTREAMS
 
 AUDIO = {"type": "input_audio", "input_audio": {"data": "QUJD", "format": "wav"}}
 PICTURE = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
 DATA = {"type": "image_url", "image_url": {"url": "data:image/png;base64,QUJD"}}
 
 
-def obstacle(dialect: str, *parts: object, **more: object) -> str:
-    endpoint = Endpoint("one", "a/m", Origin("h", 1), dialect, b'"m"', b"", b"", b'"one"', b'"a/m"', None)
+def obstacle(dialect: str, *parts: object, name: str = "m", **more: object) -> str:
+    endpoint = Endpoint("one", "a/m", Origin("h", 1), dialect, json.dumps(name).encode(), b"", b"", b'"one"', b'"a/m"', None)
     body = {"model": "a/m", "messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}, *parts]}], **more}
     return Bridge().obstacle(openai_chat.open_body(json.dumps(body).encode()), endpoint)
 
@@ -41,3 +41,29 @@ def test_what_an_upstream_cannot_be_shown_is_said(dialect: str, part: object, to
 def test_several_answers_and_logprobs_are_not_dropped_in_silence(dialect: str) -> None:
     assert "n = 2" in obstacle(dialect, n=2)
     assert "logprobs" in obstacle(dialect, logprobs=True)
+
+
+LOOK = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
+SCHEMA = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object", "properties": {}}}}
+
+
+@pytest.mark.parametrize("wanted", [SCHEMA, {"type": "json_object"}])
+def test_json_that_an_upstream_cannot_be_held_to_is_an_obstacle(wanted: object) -> None:
+    forced = {"type": "function", "function": {"name": "look"}}
+    found = obstacle("gemini", name="gemini-2.5-pro", response_format=wanted, tools=[LOOK])
+    assert "response_format" in found
+    assert obstacle("gemini", name="gemini-2.5-pro", response_format=wanted) == ""
+    assert obstacle("gemini", name="gemini-3-pro-preview", response_format=wanted, tools=[LOOK]) == ""
+    for dialect, name in (("bedrock-converse", "amazon.nova-pro-v1:0"), ("anthropic-messages", "claude-3-5-haiku-20241022")):
+        if dialect != "bedrock-converse" or wanted is SCHEMA:
+            assert "tool_choice" in obstacle(dialect, name=name, response_format=wanted, tools=[LOOK], tool_choice=forced)
+        assert obstacle(dialect, name=name, response_format=wanted, tools=[LOOK]) == ""
+    sonnet = "claude-sonnet-4-5"
+    assert obstacle("anthropic-messages", name=sonnet, response_format=SCHEMA, tools=[LOOK], tool_choice=forced) == ""
+
+
+def test_no_crossing_carries_logprobs_back() -> None:
+    endpoint = Endpoint("one", "a/m", Origin("h", 1), "openai-chat", b'"m"', b"", b"", b'"one"', b'"a/m"', None)
+    for asked in ({"top_logprobs": 1}, {"include": ["message.output_text.logprobs"]}):
+        body = {"model": "a/m", "input": "hi", **asked}
+        assert "logprobs" in Bridge().obstacle(RESPONSES_CALLER.open_body(json.dumps(body).encode()), endpoint)

@@ -15,6 +15,7 @@ from kilo_gateway.core.types import Call, Endpoint
 from kilo_gateway.dialects import openai_chat, relaying
 from kilo_gateway.dialects.chat.foreign import without_foreign
 from kilo_gateway.dialects.hub.asked import Audio, File, Image, Request, Target, Video
+from kilo_gateway.dialects.hub.first_answer import FirstAnswer
 from kilo_gateway.dialects.media import is_address, needed, supplied
 from kilo_gateway.dialects.openai_chat import Problem
 from kilo_gateway.dialects.origins import origin_of
@@ -118,7 +119,8 @@ class Bridge:
             return SERVICES[call.service].translator(call, endpoint, content_type)
         if _is_relayed(call, endpoint):
             return NamedStream(call, endpoint, UPSTREAMS[endpoint.dialect], RELAYS[call.dialect])
-        return TranslatedStream(call, endpoint, CALLERS[call.dialect], UPSTREAMS[endpoint.dialect])
+        upstream, answer = UPSTREAMS[endpoint.dialect], _first_answer(call, endpoint)
+        return TranslatedStream(call, endpoint, CALLERS[call.dialect], upstream, answer)
 
     def refused(self, endpoint: Endpoint, status: int, body: bytes, retry_after: str) -> UpstreamError:
         """An error answer of an upstream. What it says of our own credential is not the caller's to read."""
@@ -141,7 +143,8 @@ class Bridge:
             return SERVICES[call.service].translator(call, endpoint, content_type)
         if _is_relayed(call, endpoint):
             return NamedBody(call, endpoint, UPSTREAMS[endpoint.dialect], RELAYS[call.dialect])
-        return TranslatedBody(call, endpoint, CALLERS[call.dialect], UPSTREAMS[endpoint.dialect])
+        upstream, answer = UPSTREAMS[endpoint.dialect], _first_answer(call, endpoint)
+        return TranslatedBody(call, endpoint, CALLERS[call.dialect], upstream, answer)
 
 
 class _Unstreamed:
@@ -185,12 +188,23 @@ def _crossing(call: Call) -> Request:
     return call.crossing
 
 
+def _first_answer(call: Call, endpoint: Endpoint) -> FirstAnswer | None:
+    """None where no tool stands for the answer's text."""
+    request = call.crossing
+    if not isinstance(request, Request) or request.output is None:
+        return None
+    return FirstAnswer() if UPSTREAMS[endpoint.dialect].answers_by_tool(request, _target(endpoint)) else None
+
+
 def _obstacle(request: Request, endpoint: Endpoint, *, fetches: bool) -> str:
-    can = UPSTREAMS[endpoint.dialect].abilities
+    upstream = UPSTREAMS[endpoint.dialect]
+    can = upstream.abilities
     if request.choices > 1 and "n" not in can:
         return f"it gives one answer, not n = {request.choices}"
-    if request.logprobs is not None and "logprobs" not in can:
-        return "it does not tell logprobs"
+    if request.logprobs is not None:
+        return f"logprobs do not cross from {endpoint.dialect} into another dialect"
+    if request.output is not None and (found := upstream.output_obstacle(request, _target(endpoint))):
+        return found
     if request.tools and endpoint.is_demo:
         return f"the local demo model cannot call tools. {endpoint.cure}"
     parts = (part for message in request.messages for part in message.parts)

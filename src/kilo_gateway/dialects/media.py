@@ -13,6 +13,17 @@ IMAGES = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})  # wh
 DOCUMENTS = frozenset({"application/pdf"})
 
 
+_MAGIC = {  # how their base64 begins
+    "JVBERi0": "application/pdf", "iVBORw0KGgo": "image/png", "/9j/": "image/jpeg", "R0lGOD": "image/gif",
+}  # fmt: skip
+
+
+def data_url(file: str) -> str:
+    """Of base64 that stands alone, where it tells what it is; anything else as it came."""
+    kind = next((kind for magic, kind in _MAGIC.items() if file.startswith(magic)), "")
+    return f"data:{kind};base64,{file}" if kind else file
+
+
 def is_address(url: str) -> bool:
     return url[:8].lower().startswith(("http://", "https://"))
 

@@ -29,9 +29,18 @@ class CallerSide(Struct, frozen=True):
     tells_failures: bool = True
 
 
+def no_obstacle(request: Request, target: Target) -> str:
+    return ""
+
+
+def never(request: Request, target: Target) -> bool:
+    return False
+
+
 class UpstreamSide(Struct, frozen=True):
-    """`reader` and `read_answer` are made for an endpoint. `abilities`: of n, logprobs, audio, and urls (of images
-    and files), what it can be asked for. `tool_ids`: what ids of tool calls it takes; empty: any.
+    """`reader` and `read_answer` are made for an endpoint. `abilities`: of n, audio, and urls (of images and files),
+    what it can be asked for. `tool_ids`: what ids of tool calls it takes; empty: any. `output_obstacle`: why it cannot
+    be held to the JSON that the request wants, or nothing; `answers_by_tool`: whether it gives it by calling a tool.
     """
 
     write_request: Callable[[Request, Target], Written]
@@ -41,3 +50,5 @@ class UpstreamSide(Struct, frozen=True):
     read_error: Callable[[bytes, int], Failed]
     abilities: frozenset[str] = frozenset()
     tool_ids: str = ""
+    output_obstacle: Callable[[Request, Target], str] = no_obstacle
+    answers_by_tool: Callable[[Request, Target], bool] = never

@@ -17,6 +17,7 @@ from kilo_gateway.dialects.completions import asking as completions_asking
 from kilo_gateway.dialects.completions import writing as completions_writing
 from kilo_gateway.dialects.converse import asking as converse_asking
 from kilo_gateway.dialects.converse import reading as converse_reading
+from kilo_gateway.dialects.converse import tools as converse_tools
 from kilo_gateway.dialects.counting.service import Counting
 from kilo_gateway.dialects.embeddings import others as embedding
 from kilo_gateway.dialects.embeddings.crossing import Crossing
@@ -30,6 +31,7 @@ from kilo_gateway.dialects.hub.answered import Event, StreamReader
 from kilo_gateway.dialects.messages import asking as messages_asking
 from kilo_gateway.dialects.messages import faults as messages_faults
 from kilo_gateway.dialects.messages import foreign as messages_foreign
+from kilo_gateway.dialects.messages import output as messages_output
 from kilo_gateway.dialects.messages import reading as messages_reading
 from kilo_gateway.dialects.messages import sending as messages_sending
 from kilo_gateway.dialects.messages import usage as messages_usage
@@ -130,7 +132,7 @@ UPSTREAMS: dict[str, UpstreamSide] = {
         lambda body, endpoint: chat_reading.read_answer(
             body, is_cost_reported=endpoint.is_cost_reported, origin=origin_of(endpoint)
         ),
-        chat_reading.read_error, frozenset({"n", "logprobs", "audio", "urls"}),
+        chat_reading.read_error, frozenset({"n", "audio", "urls"}),
     ),
     RESPONSES: UpstreamSide(
         responses_shaping.write_request, sse.Splitter,
@@ -142,15 +144,17 @@ UPSTREAMS: dict[str, UpstreamSide] = {
         messages_sending.write_request, sse.Splitter,
         lambda endpoint: messages_reading.Reader(is_cost_reported=endpoint.is_cost_reported),
         lambda body, endpoint: messages_reading.read_answer(body, is_cost_reported=endpoint.is_cost_reported),
-        messages_faults.read_error, _URLS, "64-plain",
+        messages_faults.read_error, _URLS, "64-plain", messages_output.obstacle,
+        messages_output.is_by_tool,
     ),
     "gemini": UpstreamSide(
         gemini_asking.write_request, sse.Splitter, _always(gemini_reading.Reader), _plain(gemini_reading.read_answer),
-        gemini_reading.read_error, frozenset({"audio", "urls"}),
+        gemini_reading.read_error, frozenset({"audio", "urls"}), output_obstacle=gemini_asking.output_obstacle,
     ),
     "bedrock-converse": UpstreamSide(
         converse_asking.write_request, eventstream.Splitter, _always(converse_reading.Reader),
         _plain(converse_reading.read_answer), converse_reading.read_error, tool_ids="64-plain",
+        output_obstacle=converse_tools.output_obstacle, answers_by_tool=converse_tools.answers_by_tool,
     ),
     "cohere": UpstreamSide(
         cohere_asking.write_request, sse.Splitter, _always(cohere_reading.Reader), _plain(cohere_reading.read_answer),

@@ -28,6 +28,7 @@ from kilo_gateway.dialects.hub.answered import (
     Told,
 )
 from kilo_gateway.dialects.hub.asked import Request
+from kilo_gateway.dialects.hub.first_answer import FirstAnswer
 from kilo_gateway.dialects.hub.folding import fold
 from kilo_gateway.dialects.openai_chat import Problem
 from kilo_gateway.dialects.sides import CallerSide, UpstreamSide
@@ -120,11 +121,14 @@ class TranslatedBody:
 
     is_done = False
 
-    def __init__(self, call: Call, endpoint: Endpoint, caller: CallerSide, upstream: UpstreamSide) -> None:
+    def __init__(
+        self, call: Call, endpoint: Endpoint, caller: CallerSide, upstream: UpstreamSide, answer: FirstAnswer | None = None
+    ) -> None:
         self._call = call
         self._endpoint = endpoint
         self._caller = caller
         self._upstream = upstream
+        self._answer = answer
         self._accounts = Accounts(call, endpoint)
         self._gathered = Gathered(endpoint)
         self.feed = self._gathered.feed
@@ -139,6 +143,8 @@ class TranslatedBody:
             self._accounts.note(event)
         self._accounts.check_end(tells_failures=self._caller.tells_failures)
         self._call.dropped += self._accounts.lost()
+        if self._answer is not None:
+            events = self._answer.whole(events)
         self.upstream_id = self._accounts.begun.id
         usage = self.used()
         self.cost = cost_of(usage, self._endpoint, self._call.at_ms)
@@ -164,12 +170,15 @@ class TranslatedBody:
 
 
 class TranslatedStream:
-    def __init__(self, call: Call, endpoint: Endpoint, caller: CallerSide, upstream: UpstreamSide) -> None:
+    def __init__(
+        self, call: Call, endpoint: Endpoint, caller: CallerSide, upstream: UpstreamSide, answer: FirstAnswer | None = None
+    ) -> None:
         self._call = call
         self._endpoint = endpoint
         self._caller = caller
         self._splitter = upstream.splitter()
         self._reader = upstream.reader(endpoint)
+        self._answer = answer
         self._accounts = Accounts(call, endpoint)
         self._writer: StreamWriter | None = None
         self._hides_thoughts = hides_thoughts(call)
@@ -230,8 +239,12 @@ class TranslatedStream:
                     error.before = b"".join(out)
                     raise error
                 self._accounts.note(event)
-                if type(event) is not Told and not (self._hides_thoughts and isinstance(event, ThoughtDelta)):
+                if type(event) is Told or (self._hides_thoughts and isinstance(event, ThoughtDelta)):
+                    continue
+                if self._answer is None:
                     self._waiting.append(event)
+                else:
+                    self._waiting += self._answer.take(event)
             if self._waiting and self._accounts.has_said:
                 out.append((self._writer or self._begin()).write(self._waiting))
                 self._waiting = []

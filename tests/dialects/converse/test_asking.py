@@ -246,7 +246,8 @@ def test_tools_of_the_history_are_declared_again_where_the_caller_left_them_out(
     body, written = asked(*history, tools=TOOLS[:1])
     assert [tool["toolSpec"]["name"] for tool in body["toolConfig"]["tools"]] == ["look", "gone"]
     assert written.changed == ("tools: those of the history declared again",)
-    assert asked(tool_choice=ToolChoice("required"))[0].get("toolConfig") is None
+    body, written = asked(tool_choice=ToolChoice("required"))
+    assert (body.get("toolConfig"), written.dropped) == (None, ("tool_choice",))
 
 
 def test_one_call_at_a_time_cannot_be_asked_for() -> None:

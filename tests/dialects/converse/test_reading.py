@@ -95,7 +95,7 @@ def test_reasoning_is_told_with_what_signs_and_encrypts_it() -> None:
 
 def test_what_the_answering_tool_takes_is_the_answer() -> None:
     events = read(start(0, toolUse=use(OUTPUT_PREFIX + "json")), delta(0, toolUse={"input": '{"a"'}), delta(0, toolUse={"input": ":1}"}), ("messageStop", {"stopReason": "tool_use"}))
-    assert events == [TextDelta('{"a"'), TextDelta(":1}"), Finished("stop", "tool_use")]
+    assert events == [TextDelta('{"a"', 0), TextDelta(":1}", 0), Finished("stop", "tool_use")]
 
 
 def test_what_the_provider_runs_itself_is_no_call_of_the_caller_s() -> None:
@@ -169,7 +169,7 @@ def test_a_whole_answer_is_the_same_events() -> None:
 
 def test_a_whole_structured_answer_is_text() -> None:
     events = read_answer(answer({"toolUse": use(OUTPUT_PREFIX + "json", input={"a": 1})}, stop="tool_use"))
-    assert events[1:] == [TextDelta('{"a": 1}'), Told(Usage(5, 7)), Finished("stop", "tool_use")]
+    assert events[1:] == [TextDelta('{"a": 1}', 0), Told(Usage(5, 7)), Finished("stop", "tool_use")]
 
 
 def test_cited_text_is_text_and_its_place_is_told() -> None:

@@ -162,11 +162,11 @@ def test_the_tool_that_stands_for_json_gives_text() -> None:
         _start(0, type="tool_use", id="a", name=name, input={}), _delta(0, "input_json_delta", partial_json='{"x":'),
         _delta(0, "input_json_delta", partial_json="1}"), _stop(0), _end("tool_use"),
     )  # fmt: skip
-    assert [each for each in found if not isinstance(each, Told)] == [TextDelta('{"x":'), TextDelta("1}"), Finished("stop", "tool_use")]
+    assert [each for each in found if not isinstance(each, Told)] == [TextDelta('{"x":', 0), TextDelta("1}", 0), Finished("stop", "tool_use")]
     assert _answer({"type": "tool_use", "id": "a", "name": name, "input": {"x": 1}}, stop_reason="tool_use")[1:] == [
-        TextDelta('{"x": 1}'), Told(Usage(3, 4)), Finished("stop", "tool_use"),
+        TextDelta('{"x": 1}', 0), Told(Usage(3, 4)), Finished("stop", "tool_use"),
     ]  # fmt: skip
-    assert TextDelta("{}") in _answer({"type": "tool_use", "id": "a", "name": name, "input": {}}, stop_reason="tool_use")
+    assert TextDelta("{}", 0) in _answer({"type": "tool_use", "id": "a", "name": name, "input": {}}, stop_reason="tool_use")
 
 
 def test_a_whole_answer() -> None:

@@ -1,7 +1,7 @@
 """Chat completion requests to the hub and back."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar, cast, get_args
+from typing import Any, cast
 
 import msgspec
 from msgspec import Raw
@@ -9,10 +9,12 @@ from msgspec import Raw
 from kilo_gateway.core.errors import BadRequest
 from kilo_gateway.dialects.chat import shapes
 from kilo_gateway.dialects.chat.details import thoughts_of
+from kilo_gateway.dialects.chat.fields import Fields
+from kilo_gateway.dialects.chat.legacy import Functions, as_choice, as_tools
+from kilo_gateway.dialects.chat.thinking import NAMES, thinking_of
 from kilo_gateway.dialects.hub.asked import (
     Audio,
     Cache,
-    Effort,
     File,
     Image,
     Message,
@@ -21,7 +23,6 @@ from kilo_gateway.dialects.hub.asked import (
     Request,
     Role,
     Text,
-    Thinking,
     Thought,
     Tool,
     ToolCall,
@@ -29,9 +30,8 @@ from kilo_gateway.dialects.hub.asked import (
     ToolResult,
     Video,
 )
+from kilo_gateway.dialects.media import data_url
 
-_T = TypeVar("_T")
-_EFFORTS: tuple[Effort, ...] = get_args(Effort)
 _ROLES: dict[str, Role] = {
     "system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool", "function": "tool",
 }  # fmt: skip
@@ -39,7 +39,8 @@ _messages: msgspec.json.Decoder[list[shapes.Message]] = msgspec.json.Decoder(lis
 _tools = msgspec.json.Decoder(list[shapes.Tool] | None)
 _choice = msgspec.json.Decoder(shapes.Choice | str | None)
 _format = msgspec.json.Decoder(shapes.ResponseFormat | None)
-_reasoning = msgspec.json.Decoder(shapes.Reasoning | None)
+_functions = msgspec.json.Decoder(list[shapes.ToolFunction] | None)
+_function_call = msgspec.json.Decoder(shapes.Named | str | None)
 _stop = msgspec.json.Decoder(list[str] | str | None)
 _integer = msgspec.json.Decoder(int | None)
 _number = msgspec.json.Decoder(float | None)
@@ -47,27 +48,29 @@ _text = msgspec.json.Decoder(str | None)
 _boolean = msgspec.json.Decoder(bool | None)
 _cache = msgspec.json.Decoder(shapes.CacheControl | None)
 
-# What is read elsewhere, or says what holds anyway, and so is not lost.
-_KNOWN = frozenset({
+# What is read here or elsewhere, or says what holds anyway, and so is not lost.
+_KNOWN = NAMES | {
     "model", "messages", "stream", "stream_options", "tools", "tool_choice", "parallel_tool_calls", "max_tokens",
     "max_completion_tokens", "temperature", "top_p", "top_k", "min_p", "stop", "seed", "n", "frequency_penalty",
     "presence_penalty", "repetition_penalty", "logit_bias", "logprobs", "top_logprobs", "user", "metadata",
-    "service_tier", "prompt_cache_key", "cache_control", "verbosity", "response_format", "reasoning",
-    "reasoning_effort", "include_reasoning",
-    "store", "usage", "provider", "session_id", "models", "transforms", "plugins", "route",
-})  # fmt: skip
+    "service_tier", "prompt_cache_key", "cache_control", "verbosity", "response_format", "functions", "function_call",
+    "usage", "session_id",
+}  # fmt: skip
+_NOTHING = (b"null", b"false", b"[]", b"{}", b'""')
 
 
 def read_request(fields: Mapping[str, Raw]) -> Request:
     """Raises BadRequest, which names the field."""
-    read = _Fields(fields)
+    read = Fields(fields)
     thinking = thinking_of(fields)
     has_logprobs = read("logprobs", _boolean)
-    tools, choice = read("tools", _tools) or [], read("tool_choice", _choice)
+    tools = read("tools", _tools) or as_tools(read("functions", _functions))
+    choice = read("tool_choice", _choice) or as_choice(read("function_call", _function_call))
+    messages = read("messages", _messages) or []
     foreign = [f"tools[type={tool.type[:40]}]" for tool in tools if tool.function is None]
     return Request(
         model=read("model", _text) or "", is_stream=bool(read("stream", _boolean)),
-        messages=_read_messages(read("messages", _messages)),
+        messages=_read_messages(messages),
         tools=tuple(_read_tool(each) for each in _allowed(tools, choice)), tool_choice=_read_choice(choice),
         allows_parallel=read("parallel_tool_calls", _boolean),
         thinking=thinking, output=_read_output(read("response_format", _format)), verbosity=read("verbosity", _text),
@@ -79,30 +82,11 @@ def read_request(fields: Mapping[str, Raw]) -> Request:
         logit_bias=read.raw("logit_bias"), logprobs=(read("top_logprobs", _integer) or 0) if has_logprobs else None,
         user=read("user", _text), metadata=read.raw("metadata"), service_tier=read("service_tier", _text),
         cache=_mark(read("cache_control", _cache)), cache_key=read("prompt_cache_key", _text),
-        lost=(*sorted(fields.keys() - _KNOWN), *foreign),
+        lost=(*_lost(fields), *foreign, *_lost_of_messages(messages)),
     )  # fmt: skip
 
 
-class _Fields:
-    def __init__(self, fields: Mapping[str, Raw]) -> None:
-        self._fields = fields
-
-    def __call__(self, name: str, decoder: msgspec.json.Decoder[_T]) -> _T | None:
-        raw = self._fields.get(name)
-        if raw is None:
-            return None
-        try:
-            return decoder.decode(raw)
-        except (msgspec.MsgspecError, RecursionError) as error:
-            where = str(error).replace("$", name, 1) if "`$" in str(error) else f"{name}: {error}"
-            raise BadRequest(f"The field {name!r} cannot be read: {where}.") from error
-
-    def raw(self, name: str) -> Raw | None:
-        raw = self._fields.get(name)
-        return None if raw is None or bytes(raw) in (b"null", b"{}") else raw
-
-
-def _cap(read: _Fields) -> int | None:
+def _cap(read: Fields) -> int | None:
     """Of two fields the newer one. 0 stands for none at some."""
     for name in ("max_completion_tokens", "max_tokens"):
         cap: int | None = read(name, _integer)
@@ -113,8 +97,24 @@ def _cap(read: _Fields) -> int | None:
     return None
 
 
-def _read_messages(found: list[shapes.Message] | None) -> tuple[Message, ...]:
-    return tuple(_message(each, at) for at, each in enumerate(found or ()))
+def _lost(fields: Mapping[str, Raw]) -> list[str]:
+    names = [name for name in sorted(fields.keys() - _KNOWN) if bytes(fields[name]) not in _NOTHING]
+    if b'"thinking' not in bytes(fields.get("extra_body", b'"thinking')):
+        names.append("extra_body")
+    return names
+
+
+def _lost_of_messages(messages: Iterable[shapes.Message]) -> Iterable[str]:
+    """A tool's name is kept."""
+    if any(each.name and each.role not in ("tool", "function") for each in messages):
+        yield "messages[].name"
+    if any(each.audio is not None for each in messages):
+        yield "messages[].audio"
+
+
+def _read_messages(found: Iterable[shapes.Message]) -> tuple[Message, ...]:
+    functions = Functions()
+    return tuple(_message(each, at, functions) for at, each in enumerate(found))
 
 
 def _mark(control: shapes.CacheControl | None) -> Cache | None:
@@ -123,28 +123,6 @@ def _mark(control: shapes.CacheControl | None) -> Cache | None:
 
 def _stops(stop: list[str] | str | None) -> tuple[str, ...]:
     return () if stop is None else (stop,) if isinstance(stop, str) else tuple(stop)
-
-
-def thinking_of(fields: Mapping[str, Raw]) -> Thinking | None:
-    """What all the fields that speak of it say together. Raises BadRequest."""
-    read = _Fields(fields)
-    asked, effort = read("reasoning", _reasoning), read("reasoning_effort", _text)
-    shown = read("include_reasoning", _boolean)
-    if asked is None and effort is None and shown is None:
-        return None
-    wanted = (asked.effort if asked is not None else None) or effort
-    if wanted is not None and wanted not in _EFFORTS:
-        raise BadRequest(f"reasoning.effort is one of {', '.join(_EFFORTS)}, not {wanted[:40]!r}.")
-    if asked is None:
-        asked = shapes.Reasoning()
-    is_enabled = asked.enabled
-    if wanted == "none":
-        is_enabled = False
-    elif is_enabled is None and (wanted is not None or asked.max_tokens is not None):
-        is_enabled = True
-    return Thinking(
-        is_enabled, cast("Effort | None", wanted), asked.max_tokens, bool(asked.exclude) or shown is False, asked.summary
-    )  # fmt: skip
 
 
 def _read_tool(tool: shapes.Tool) -> Tool:
@@ -193,16 +171,21 @@ def _read_output(wanted: shapes.ResponseFormat | None) -> Output | None:
     return Output(raw, schema.name, schema.description, schema.strict)
 
 
-def _message(message: shapes.Message, at: int) -> Message:
+def _message(message: shapes.Message, at: int, functions: Functions) -> Message:
     role = _ROLES.get(message.role)
     if role is None:
         raise BadRequest(f"messages[{at}].role is system, developer, user, assistant or tool, not {message.role[:40]!r}.")
     if role == "tool":
-        result = ToolResult(message.tool_call_id or "", tuple(_parts(message.content, at)), name=message.name or "")
+        id = message.tool_call_id or ""
+        if message.role == "function" and not id:
+            id = functions.answered(message.name or "", at)
+        result = ToolResult(id, tuple(_parts(message.content, at)), name=message.name or "")
         return Message("tool", (result,))
     parts = list(_parts(message.content, at))
     if role == "assistant":
         parts = [*_thoughts(message), *_signed(message.content, parts), *_parts(message.images, at), *_calls(message, at)]
+        if (called := message.function_call) is not None and not message.tool_calls:
+            parts.append(ToolCall(functions.called(called.name, at), called.name, called.arguments or "{}"))
         if message.refusal:
             parts.append(Text(message.refusal))
     return Message(role, tuple(parts))
@@ -261,5 +244,5 @@ def _part(part: shapes.Part) -> Part | None:
     if part.video_url is not None:
         return Video(part.video_url if isinstance(part.video_url, str) else part.video_url.url)
     if part.file is not None:
-        return File(part.file.file_data or "", part.file.file_id or "", part.file.filename or "", cache)
+        return File(data_url(part.file.file_data or ""), part.file.file_id or "", part.file.filename or "", cache)
     return None

@@ -1,5 +1,7 @@
 """The members of a chat completion request that a crossing reads, as they stand in JSON."""
 
+from typing import Literal
+
 import msgspec
 from msgspec import Raw, Struct, field
 
@@ -85,12 +87,18 @@ class Detail(Struct):
     index: int | None = None
 
 
+class Spoken(Struct):
+    id: str = ""
+
+
 class Message(Struct):
     role: str
     content: str | list[Part] | None = None
     tool_calls: list[Call] | None = None
     tool_call_id: str | None = None
     name: str | None = None
+    function_call: Function | None = None
+    audio: Spoken | None = None
     refusal: str | None = None
     reasoning: str | None = None
     reasoning_content: str | None = None
@@ -148,6 +156,34 @@ class Reasoning(Struct):
     enabled: bool | None = None
     exclude: bool | None = None
     summary: str | None = None
+
+
+class Thinking(Struct):
+    """https://docs.anthropic.com/en/api/openai-sdk"""
+
+    type: Literal["enabled", "adaptive", "disabled"]
+    budget_tokens: int | None = None
+    display: str | None = None
+
+
+class ThinkingConfig(Struct):
+    """Gemini's, in both spellings."""
+
+    budget: int | None = field(default=None, name="thinking_budget")
+    level: str | None = field(default=None, name="thinking_level")
+    shown: bool | None = field(default=None, name="include_thoughts")
+    camel_budget: int | None = field(default=None, name="thinkingBudget")
+    camel_level: str | None = field(default=None, name="thinkingLevel")
+    camel_shown: bool | None = field(default=None, name="includeThoughts")
+
+
+class ExtraGoogle(Struct):
+    thinking_config: ThinkingConfig | None = None
+    camel_config: ThinkingConfig | None = field(default=None, name="thinkingConfig")
+
+
+class ExtraBody(Struct):
+    google: ExtraGoogle | None = None
 
 
 _text = msgspec.json.Decoder(str).decode

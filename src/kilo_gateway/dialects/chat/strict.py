@@ -7,8 +7,8 @@ from msgspec import Raw
 
 from kilo_gateway.core.errors import BadRequest
 from kilo_gateway.core.types import Endpoint
-from kilo_gateway.dialects.chat.asking import thinking_of
 from kilo_gateway.dialects.chat.shaping import KNOWN, MAX_STOPS, RANGES, effort_word
+from kilo_gateway.dialects.chat.thinking import NAMES, thinking_of
 from kilo_gateway.dialects.tool_ids import FORMS, Form
 from kilo_gateway.dialects.top_level import Rules
 
@@ -21,6 +21,7 @@ _FOREIGN = frozenset({
     "reasoning", "reasoning_content", "reasoning_details", "images", "cache_control", "extra_content", "thought_signature",
     "thoughtSignature",
 })  # fmt: skip
+_OTHER_WORDS = NAMES - {"reasoning_effort", "include_reasoning", "extra_body"}  # for how much is to be thought
 _MARKS = (b'"reasoning', b'"cache_control"', b'"extra_content"')  # of those that agents send
 
 
@@ -48,7 +49,7 @@ def mend(fields: _Members, endpoint: Endpoint) -> Mapping[str, int]:
 
 
 def _say_effort(fields: _Members) -> None:
-    if "reasoning_effort" in fields or "reasoning" not in fields:
+    if "reasoning_effort" in fields or fields.keys().isdisjoint(NAMES):
         return
     try:
         asked = thinking_of(fields)
@@ -57,7 +58,8 @@ def _say_effort(fields: _Members) -> None:
     word = None if asked is None else effort_word(asked)
     if word is not None:
         fields["reasoning_effort"] = Raw(_encode(word))
-        del fields["reasoning"]
+        for name in _OTHER_WORDS & fields.keys():
+            del fields[name]
 
 
 def _clean(fields: _Members, name: str) -> list[str]:

@@ -231,7 +231,7 @@ class Reader:
             return [Begun()]
         if name == b"messageStop":
             self._is_stopped = True
-            return [_finished(_decode_stop(data), bool(self._calls), bool(self._answers))]
+            return [_finished(_decode_stop(data), bool(self._calls))]
         if name == b"metadata":
             self.is_done = self._is_stopped
             usage = _usage(_decode_metadata(data).usage)
@@ -259,7 +259,7 @@ class Reader:
             arguments = delta.toolUse.input
             if arguments and index in self._calls:
                 return [CallDelta(self._calls[index], arguments)]
-            return [TextDelta(arguments)] if arguments and index in self._answers else []
+            return [TextDelta(arguments, index)] if arguments and index in self._answers else []
         if delta.reasoningContent is not None:
             number = self._thoughts.setdefault(index, len(self._thoughts))
             return _thought(number, delta.reasoningContent)
@@ -291,7 +291,7 @@ def read_answer(body: bytes) -> list[Event]:
     if usage is not None:
         events.append(Told(usage))
     stop = _Stop(answer.stopReason, answer.additionalModelResponseFields)
-    events.append(_finished(stop, reading.calls > 0, reading.has_answer))
+    events.append(_finished(stop, reading.calls > 0))
     return events
 
 
@@ -308,7 +308,7 @@ class _Reading:
 
     def __init__(self) -> None:
         self.calls = 0
-        self.has_answer = False
+        self.answers = 0
         self._thoughts = 0
         self._characters = 0  # of text so far
 
@@ -326,16 +326,16 @@ class _Reading:
             elif block.image is not None and block.image.source is not None:
                 yield _drawn(block.image.format, block.image.source.bytes)
 
-    def _text(self, text: str) -> TextDelta:
+    def _text(self, text: str, answer: int = -1) -> TextDelta:
         self._characters += len(text)
-        return TextDelta(text)
+        return TextDelta(text, answer)
 
     def _use(self, use: _Use) -> Iterator[Event]:
         arguments = bytes(use.input).decode()
         arguments = "{}" if arguments in ("", "null") else arguments
         if use.name.startswith(OUTPUT_PREFIX):
-            self.has_answer = True
-            yield self._text(arguments)
+            yield self._text(arguments, self.answers)
+            self.answers += 1
         elif use.type != "server_tool_use":
             yield CallBegun(self.calls, use.toolUseId, use.name)
             yield CallDelta(self.calls, arguments)
@@ -385,7 +385,7 @@ def _bytes(text: str) -> bytes:
         raise BadAnswer("an image cannot be read") from error
 
 
-def _finished(stop: _Stop, has_calls: bool, has_answer: bool) -> Finished:
+def _finished(stop: _Stop, has_calls: bool) -> Finished:
     reason = _REASONS.get(stop.stopReason, "stop")
     if reason == "stop" and has_calls:
         reason = "tool_calls"

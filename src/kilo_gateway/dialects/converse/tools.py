@@ -46,6 +46,8 @@ def plan(request: Request, target: Target, model: Model, called: Iterable[str], 
     choice: Json = {}
     if request.tool_choice is not None and mode == "tool":
         choice = {"tool": {"name": request.tool_choice.name}} if wanted else {}
+        if output is not None:
+            notes.drop("output")
     elif output is not None:
         tools.append(_spec(output, is_strict=False))
         is_alone = not wanted or mode == "none"
@@ -56,10 +58,24 @@ def plan(request: Request, target: Target, model: Model, called: Iterable[str], 
         notes.change("tool_choice: auto instead of none, which is not to be had where tools were called before")
     if request.allows_parallel is False and wanted:
         notes.drop("allows_parallel")
+    if mode in ("required", "tool") and not wanted:
+        notes.drop("tool_choice")
     if not tools:
         return Tools(None, words=words)
     config: Json = {"tools": tools}
     return Tools(config | ({"toolChoice": choice} if choice else {}), bool(choice), words)
+
+
+def answers_by_tool(request: Request, target: Target) -> bool:
+    return _output(request.output, Notes())[1] is not None
+
+
+def output_obstacle(request: Request, target: Target) -> str:
+    """A schema that only words can tell stands beside any tool."""
+    forces_another = request.tool_choice is not None and request.tool_choice.mode == "tool"
+    if not (forces_another and answers_by_tool(request, target)):
+        return ""
+    return "it cannot be held to JSON (response_format) where tool_choice names a tool"
 
 
 def _declared(tools: Iterable[Tool], target: Target, model: Model, notes: Notes) -> list[Json]:

@@ -119,11 +119,18 @@ def _add_sampling(made: dict[str, object], request: Request, target: Target, mod
             notes.clamp("seed", "cut to 31 bits")
 
 
+def output_obstacle(request: Request, target: Target) -> str:
+    """400 beside tools: https://ai.google.dev/gemini-api/docs/structured-output"""
+    if not request.tools or models.known_by(target.model).is_third:
+        return ""
+    return "before Gemini 3 it cannot be held to JSON (response_format) beside tools"
+
+
 def _add_output(made: dict[str, object], request: Request, model: Model, notes: Notes) -> None:
     if request.output is None:
         return
     if request.tools and not model.is_third:
-        notes.drop("output")  # 400 beside tools: https://ai.google.dev/gemini-api/docs/structured-output
+        notes.drop("output")  # see output_obstacle
         return
     made["responseMimeType"] = "application/json"
     if request.output.schema is not None:

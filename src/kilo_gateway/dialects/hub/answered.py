@@ -21,7 +21,10 @@ class Begun(Struct, frozen=True):
 
 
 class TextDelta(Struct, frozen=True):
+    """`answer`: which of the calls that stand for text (hub/first_answer.py) it is an argument of; -1: of none."""
+
     text: str
+    answer: int = -1
 
 
 class RefusalDelta(Struct, frozen=True):

@@ -48,7 +48,7 @@ class _Folding:
 
     def add(self, event: Event) -> None:
         match event:
-            case TextDelta(text):
+            case TextDelta(text=text):
                 self._text().pieces.append(text)
             case ThoughtDelta():
                 self._of(self._thoughts, event.index, "thought").take(event)

@@ -38,8 +38,9 @@ _boolean = msgspec.json.Decoder(bool | None)
 _KNOWN = frozenset({
     "model", "messages", "system", "stream", "max_tokens", "temperature", "top_p", "top_k", "stop_sequences", "metadata",
     "tools", "tool_choice", "thinking", "output_config", "output_format", "service_tier", "cache_control", "user",
-    "provider", "session_id", "models", "plugins", "route", "usage",
+    "session_id", "usage",
 })  # fmt: skip
+_NOTHING = (b"null", b"[]", b"{}", b'""')
 # Members of gateways' own, which others refuse. There is no list of all that are known: betas bring new ones.
 RULES = Rules(
     foreign=frozenset({
@@ -62,7 +63,7 @@ def read_request(fields: Mapping[str, Raw]) -> Request:
         lost["output_config.task_budget"] = None
     thinking, verbosity = read_thinking(read("thinking", _thinking), config.effort if config is not None else None)
     tier = read("service_tier", _text)
-    lost |= dict.fromkeys(sorted(name for name in fields.keys() - _KNOWN if bytes(fields[name]) != b"null"))
+    lost |= dict.fromkeys(sorted(name for name in fields.keys() - _KNOWN if bytes(fields[name]) not in _NOTHING))
     return Request(
         model=read("model", _text) or "", is_stream=bool(read("stream", _boolean)), messages=_conversation(read, turns),
         tools=tools, tool_choice=_read_choice(choice, tools, lost), allows_parallel=_parallel(choice),

@@ -42,14 +42,29 @@ class Shape(msgspec.Struct, frozen=True):
     tool: dict[str, object] | None = None
 
 
+def is_by_tool(request: Request, target: Target) -> bool:
+    output = request.output
+    return output is not None and not (knows_schemas(target) and output.schema is not None)
+
+
+def obstacle(request: Request, target: Target) -> str:
+    if not (is_by_tool(request, target) and _forces_another(request)):
+        return ""
+    return "it cannot be held to JSON (response_format) where tool_choice names a tool"
+
+
+def _forces_another(request: Request) -> bool:
+    return request.tool_choice is not None and request.tool_choice.mode == "tool"
+
+
 def write_output(request: Request, target: Target, notes: Notes) -> Shape:
     output = request.output
     if output is None:
         return Shape()
     if knows_schemas(target) and output.schema is not None:
         return Shape(format={"type": "json_schema", "schema": _closed(output.schema, notes)})
-    if request.tool_choice is not None and request.tool_choice.mode == "tool":
-        notes.drop("output")  # another tool is forced
+    if _forces_another(request):
+        notes.drop("output")
         return Shape()
     name = ANSWER_TOOL + (_no_name.sub("_", output.name)[: _MAX_NAME - len(ANSWER_TOOL)] or "answer")
     notes.change(f"output: asked for as arguments of a tool, {name}")

@@ -113,7 +113,7 @@ class _Open(Struct):
     """A block that is being sent. `kind`: text, thought, call, or answer (a call that stands for text)."""
 
     kind: str
-    index: int = 0  # of our thoughts or calls
+    index: int = 0  # of our thoughts or calls; of an answer its block's
     begin: int = 0  # of a text: characters that came before
     input: bytes = b""  # of a call, given whole at its start
     cited: list[_Citation] = []
@@ -164,7 +164,7 @@ class Reader:
             block.input = b""
             if block.kind == "answer":
                 self._characters += len(delta.partial_json)
-                return [TextDelta(delta.partial_json)]
+                return [TextDelta(delta.partial_json, block.index)]
             return [CallDelta(block.index, delta.partial_json)]
         if delta.thinking:
             return [ThoughtDelta(block.index, delta.thinking, format=self._format)]
@@ -195,7 +195,7 @@ class Reader:
             return [Acted(block.type)]
         given = b"" if bytes(block.input) in _NOTHING else bytes(block.input)
         if (block.name or "").startswith(ANSWER_TOOL):
-            self._open[at] = _Open("answer", begin=self._characters, input=given)
+            self._open[at] = _Open("answer", at, self._characters, given)
             return []
         index = self._calls
         self._calls += 1

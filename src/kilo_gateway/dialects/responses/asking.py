@@ -44,8 +44,9 @@ _KNOWN = frozenset({
     "model", "input", "instructions", "stream", "stream_options", "tools", "tool_choice", "parallel_tool_calls",
     "reasoning", "text", "max_output_tokens", "temperature", "top_p", "top_k", "top_logprobs", "frequency_penalty",
     "presence_penalty", "metadata", "user", "safety_identifier", "prompt_cache_key", "service_tier", "include", "store",
-    "provider", "session_id", "models", "transforms", "plugins", "route",
+    "session_id",
 })  # fmt: skip
+_NOTHING = (b"null", b"[]", b"{}", b'""')
 _SETTLED = {"background": b"false", "truncation": b'"disabled"'}  # what holds anyway
 _LOGPROBS = "message.output_text.logprobs"
 _ENCRYPTED = "reasoning.encrypted_content"
@@ -156,7 +157,7 @@ def _refuse_stored(said: _Fields) -> None:
 def _lost(fields: Mapping[str, Raw]) -> dict[str, None]:
     """Names in their order, each once."""
     names = sorted(fields.keys() - _KNOWN)
-    return {name: None for name in names if bytes(fields[name]) not in (b"null", _SETTLED.get(name))}
+    return {name: None for name in names if bytes(fields[name]) not in (*_NOTHING, _SETTLED.get(name))}
 
 
 def _read_input(given: str | list[shapes.Item] | None, history: History) -> None:

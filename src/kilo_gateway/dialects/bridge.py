@@ -12,7 +12,7 @@ from kilo_gateway.core.errors import BadAnswer, LoopDetected, UpstreamError
 from kilo_gateway.core.money import Nanos
 from kilo_gateway.core.ports import Translator
 from kilo_gateway.core.types import Call, Endpoint
-from kilo_gateway.dialects import openai_chat, relaying
+from kilo_gateway.dialects import openai_chat, quiet, relaying
 from kilo_gateway.dialects.hub.asked import Audio, File, Image, Request, Target, Video
 from kilo_gateway.dialects.media import is_address, needed, supplied
 from kilo_gateway.dialects.openai_chat import Problem
@@ -110,7 +110,7 @@ class Bridge:
         if b"html" in content_type:
             raise BadAnswer(f"{endpoint.provider} answered a streaming request with {content_type.decode('latin-1')}.")
         if endpoint.dialect == call.dialect == openai_chat.NAME:
-            return RelayStream(call, endpoint)
+            return (quiet.QuietStream if quiet.is_wanted(call.fields) else RelayStream)(call, endpoint)
         if call.service:
             return SERVICES[call.service].translator(call, endpoint, content_type)
         if _is_relayed(call, endpoint):
@@ -133,7 +133,7 @@ class Bridge:
 
     def _body(self, call: Call, endpoint: Endpoint, content_type: bytes) -> Translator:
         if endpoint.dialect == call.dialect == openai_chat.NAME:
-            return RelayBody(call, endpoint)
+            return (quiet.QuietBody if quiet.is_wanted(call.fields) else RelayBody)(call, endpoint)
         if call.service:
             return SERVICES[call.service].translator(call, endpoint, content_type)
         if _is_relayed(call, endpoint):

@@ -21,7 +21,7 @@ from kilo_gateway.dialects.tool_ids import FORMS
 from kilo_gateway.upstreams.compile import CAP_FIELDS
 from kilo_gateway.upstreams.doors import DOORS
 from kilo_gateway.upstreams.lists.listing import KINDS, OF_DIALECT
-from kilo_gateway.upstreams.registry import provider_at, providers
+from kilo_gateway.upstreams.registry import WITHOUT_URLS, provider_at, providers
 
 Sources = tuple[tuple[UpstreamSettings, ...], tuple[str, ...]]
 
@@ -110,6 +110,7 @@ def _upstream(row: Row, environment: Mapping[str, str]) -> UpstreamSettings:
         platform=platform, api_version=row.text("api_version"), project=row.text("project"), tokens=tokens,
         client_headers=words_of(row),
         is_strict=is_strict, tool_ids=tool_ids,
+        takes_urls=listing not in WITHOUT_URLS if row.values["takes_urls"] is None else row.flag("takes_urls"),
     )  # fmt: skip
 
 

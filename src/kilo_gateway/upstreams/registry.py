@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 SERVERS = {"ollama": "Ollama", "lmstudio": "LM Studio", "vllm": "vLLM"}  # found on this machine: their names as upstreams
+WITHOUT_URLS = frozenset({"ollama"})  # those that take images as bytes alone
 
 
 class Provider(Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,5 +1,6 @@
 """Upstreams as the operator declares them: [[upstreams]] in the file, and providers' keys in the environment."""
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -23,6 +24,7 @@ from kilo_gateway.upstreams.doors import DOORS
 from kilo_gateway.upstreams.lists.listing import KINDS, OF_DIALECT
 from kilo_gateway.upstreams.registry import WITHOUT_URLS, provider_at, providers
 
+_ends_in_version = re.compile(r"/v\d[^/]*\Z").search
 Sources = tuple[tuple[UpstreamSettings, ...], tuple[str, ...]]
 
 
@@ -52,6 +54,8 @@ def from_environment(environment: Mapping[str, str], server: ServerSettings, tak
             continue
         base_url = environment.get(provider.base_env) or provider.base_url
         origin, path = origin_of(base_url, is_trusted=False, place=provider.base_env)
+        if provider.version and not _ends_in_version(path):
+            path += f"/{provider.version}"
         if leads_back(origin, server):
             notes.append(f"upstream {name} ({variable}) is skipped: {origin.host}:{origin.port} is this gateway.")
             continue

@@ -17,6 +17,7 @@ class Provider(Struct, frozen=True, forbid_unknown_fields=True):
     base_url: str
     env: tuple[str, ...]
     base_env: str
+    version: str = ""
     public_models: bool = False
     cost: bool = False
     prices: str = ""

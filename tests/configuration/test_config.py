@@ -348,6 +348,21 @@ def test_what_is_missing_is_told_as_missing(tmp_path: Path, text: str, told: str
         load(tmp_path, text)
 
 
+@pytest.mark.parametrize(
+    ("name", "suffix", "path"),
+    [
+        ("ANTHROPIC", "", "/v1"), ("ANTHROPIC", "/", "/v1"), ("ANTHROPIC", "/v1/", "/v1"), ("ANTHROPIC", "/claude", "/claude/v1"),
+        ("GEMINI", "", "/v1beta"), ("GEMINI", "/v1beta", "/v1beta"), ("GEMINI", "/v1", "/v1"), ("OPENAI", "/house", "/house"),
+    ],
+)  # fmt: skip
+def test_an_address_in_the_environment_may_be_meant_as_the_providers_clients_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, suffix: str, path: str
+) -> None:
+    monkeypatch.setenv(f"{name}_API_KEY", "k")
+    monkeypatch.setenv(f"{name}_BASE_URL", f"https://relay.example{suffix}")
+    assert load(tmp_path, "").upstreams[0].path == path
+
+
 def test_a_blank_key_in_the_environment_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", " ")
     assert load(tmp_path, "").upstreams == ()

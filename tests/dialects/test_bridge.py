@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from kilo_gateway.core.types import Endpoint, Origin
+from kilo_gateway.core.types import Call, Endpoint, Origin
 from kilo_gateway.dialects import openai_chat
 from kilo_gateway.dialects.bridge import Bridge
 from kilo_gateway.dialects.table import RESPONSES_CALLER, UPSTREAMS
+from kilo_gateway.dialects.translated import TranslatedBody
 
 AUDIO = {"type": "input_audio", "input_audio": {"data": "QUJD", "format": "wav"}}
 PICTURE = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
@@ -67,3 +68,35 @@ def test_no_crossing_carries_logprobs_back() -> None:
     for asked in ({"top_logprobs": 1}, {"include": ["message.output_text.logprobs"]}):
         body = {"model": "a/m", "input": "hi", **asked}
         assert "logprobs" in Bridge().obstacle(RESPONSES_CALLER.open_body(json.dumps(body).encode()), endpoint)
+
+
+PLACES = [PICTURE, {"type": "image_url", "image_url": "HTTPS://example.com/a.png"}, {"type": "file", "file": {"file_data": "https://example.com/a.pdf"}}]
+
+
+def asked_of_ollama(*parts: object, fetches: bool = True, **more: object) -> tuple[Bridge, Call, Endpoint, str]:
+    endpoint = Endpoint("ollama", "a/m", Origin("h", 1), "openai-chat", b'"m"', b"", b"", b'"one"', b'"a/m"', None, takes_urls=False)
+    body = {"model": "a/m", "messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}, *parts]}], **more}
+    bridge, call = Bridge(fetches=fetches), openai_chat.open_body(json.dumps(body).encode())
+    return bridge, call, endpoint, bridge.obstacle(call, endpoint)
+
+
+@pytest.mark.parametrize("part", PLACES)
+def test_a_chat_upstream_that_takes_bytes_alone_is_shown_no_url(part: object) -> None:
+    assert "data: URL" in asked_of_ollama(part, fetches=False)[3]
+    bridge, call, endpoint, found = asked_of_ollama(part)
+    [url] = bridge.needed_bytes(call, endpoint)
+    bridge.supply(call, {url: "data:image/png;base64,QUJD"})
+    sent = bridge.shape(call, endpoint, None)
+    assert found == "" and b"example.com" not in sent and b"data:image/png;base64,QUJD" in sent
+    assert type(bridge.translator(call, endpoint, b"application/json")) is TranslatedBody
+
+
+def test_what_it_is_shown_as_bytes_is_relayed_as_it_came() -> None:
+    bridge, call, endpoint, found = asked_of_ollama(DATA, n=2, anything=1)
+    assert found == "" and not bridge.needed_bytes(call, endpoint)
+    assert json.loads(bridge.shape(call, endpoint, None))["anything"] == 1
+
+
+@pytest.mark.parametrize("more", [{"n": 2}, {"logprobs": True}])
+def test_what_is_fetched_for_it_is_answered_once_and_without_logprobs(more: dict[str, object]) -> None:
+    assert "n = 2" in (found := asked_of_ollama(PICTURE, **more)[3]) or "logprobs" in found

@@ -174,6 +174,18 @@ async def after_a_comment(bench: Bench) -> Caller:
     return caller
 
 
+def test_what_was_done_to_the_request_is_told_before_its_endpoint_answers(run: Run) -> None:
+    async def test(bench: Bench) -> None:
+        bench.first.scripts = [silent]
+        caller = await bench.send(request(asking(stream=True, tools=[])))
+        await bench.asked(bench.first)
+        bench.pass_time(10.5)
+        head = await caller.until(b"\r\n\r\n")
+        assert b"x-kilo-repairs: empty_tools=1" in head and b"x-kilo-provider" not in head
+
+    run(test)
+
+
 def test_failover_is_possible_after_a_comment(run: Run) -> None:
     async def test(bench: Bench) -> None:
         bench.first.scripts = [silent]

@@ -39,6 +39,11 @@ def test_words_are_counted_and_of_many_a_sample(tokenizer: Tokenizer, times: int
     assert abs(found - 13 * times) <= 3 + 0.02 * 13 * times
 
 
+@pytest.mark.parametrize("is_loaded", [True, False])
+def test_no_prompt_is_nothing(tokenizer: Tokenizer, is_loaded: bool) -> None:
+    assert Estimates(tokenizer if is_loaded else Unloaded()).prompt_tokens(call("x"), ENDPOINT) >= 1
+
+
 def test_a_text_that_bytes_say_little_of(tokenizer: Tokenizer) -> None:
     text = "数据中心的网关把请求转发给模型。" * 40
     found = Call("openai-chat", "a/m", True, 0, {"messages": Raw(json.dumps(text, ensure_ascii=False).encode())})

@@ -84,6 +84,7 @@ UPSTREAM_FIELDS = (
     Setting("cap_field", "", "in which field it takes how long an answer may be; default: as callers write it"),
     Setting("strict", None, "it refuses unknown members and values out of range; default: as the provider at that host"),
     Setting("tool_ids", "", "ids of tool calls that it takes: 40, 64, 64-plain or 9-alphanumeric; default: any"),
+    Setting("takes_urls", None, "it fetches images and files shown by URL; default: true, but of Ollama"),
     Setting("connect_s", 5.0, "seconds a connection may take"),
     Setting("write_s", 30.0, "seconds it may take to accept a request"),
     Setting("first_byte_s", 600.0, "seconds to the first byte of a JSON answer"),

@@ -1,5 +1,6 @@
 """Upstreams as the operator declares them: [[upstreams]] in the file, and providers' keys in the environment."""
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -21,8 +22,9 @@ from kilo_gateway.dialects.tool_ids import FORMS
 from kilo_gateway.upstreams.compile import CAP_FIELDS
 from kilo_gateway.upstreams.doors import DOORS
 from kilo_gateway.upstreams.lists.listing import KINDS, OF_DIALECT
-from kilo_gateway.upstreams.registry import provider_at, providers
+from kilo_gateway.upstreams.registry import WITHOUT_URLS, provider_at, providers
 
+_ends_in_version = re.compile(r"/v\d[^/]*\Z").search
 Sources = tuple[tuple[UpstreamSettings, ...], tuple[str, ...]]
 
 
@@ -52,6 +54,8 @@ def from_environment(environment: Mapping[str, str], server: ServerSettings, tak
             continue
         base_url = environment.get(provider.base_env) or provider.base_url
         origin, path = origin_of(base_url, is_trusted=False, place=provider.base_env)
+        if provider.version and not _ends_in_version(path):
+            path += f"/{provider.version}"
         if leads_back(origin, server):
             notes.append(f"upstream {name} ({variable}) is skipped: {origin.host}:{origin.port} is this gateway.")
             continue
@@ -110,6 +114,7 @@ def _upstream(row: Row, environment: Mapping[str, str]) -> UpstreamSettings:
         platform=platform, api_version=row.text("api_version"), project=row.text("project"), tokens=tokens,
         client_headers=words_of(row),
         is_strict=is_strict, tool_ids=tool_ids,
+        takes_urls=listing not in WITHOUT_URLS if row.values["takes_urls"] is None else row.flag("takes_urls"),
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from kilo_gateway.control.stock import Stock
 from kilo_gateway.core.secret import Secret
 from kilo_gateway.core.settings import UpstreamSettings
 from kilo_gateway.core.types import Patience
-from kilo_gateway.upstreams.registry import SERVERS
+from kilo_gateway.upstreams.registry import SERVERS, WITHOUT_URLS
 
 Find = Callable[[Collection[str]], Awaitable[list[Found | Silent]]]
 
@@ -78,4 +78,5 @@ def _upstream(server: Found) -> UpstreamSettings:
     return UpstreamSettings(
         server.product, "openai-chat", server.origin, server.path, Secret(""), (), Patience(), "", False,
         f"found on port {server.origin.port}", server.listing, is_free=True,
+        takes_urls=server.product not in WITHOUT_URLS,
     )  # fmt: skip

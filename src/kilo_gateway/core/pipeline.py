@@ -161,4 +161,7 @@ def cost_of(usage: Usage, endpoint: Endpoint, at_ms: int) -> int | None:
     """Nano-USD; None where no price is known. A provider's own word on its charge wins where it is taken."""
     if usage.reported_cost is not None:
         return usage.reported_cost
+    if usage.billed is not None:
+        prompt, completion = usage.billed
+        usage = Usage(prompt, completion, images=usage.images)
     return None if endpoint.price is None else endpoint.price.of(usage, at_ms)

@@ -37,6 +37,7 @@ class Usage(Struct, frozen=True):
     images: int = 0  # in the prompt, where each has a price
     web_searches: int = 0
     audio_ms: int = 0  # of audio that was heard, where its length is told
+    billed: tuple[int, int] | None = None  # prompt and completion tokens that are charged, where these are others
 
     def at_least(self, completion_tokens: int) -> "Usage":
         """As an estimate, of an answer that is told in part: neither its completion nor its charge is final."""
@@ -44,13 +45,13 @@ class Usage(Struct, frozen=True):
         return replace(self, completion_tokens=tokens, is_estimated=True, reported_cost=None)
 
 
-_FIRST_KIND = Usage.__struct_fields__.index("cache_read_tokens")
-KINDS = Usage.__struct_fields__[_FIRST_KIND:-1]  # of tokens, and what is counted apiece; the length of audio is no count
+_FIRST_KIND, _BEHIND_KINDS = map(Usage.__struct_fields__.index, ("cache_read_tokens", "audio_ms"))
+KINDS = Usage.__struct_fields__[_FIRST_KIND:_BEHIND_KINDS]  # of tokens, and what is counted apiece; not the length of audio
 
 
 def kinds(usage: Usage) -> tuple[int, int, int, int, int, int, int, int, int, int, int]:
     """The numbers of KINDS, in their order."""
-    return astuple(usage)[_FIRST_KIND:-1]
+    return astuple(usage)[_FIRST_KIND:_BEHIND_KINDS]
 
 
 class Override(Struct, frozen=True):

@@ -100,6 +100,7 @@ class UpstreamSettings:
     own_headers: tuple[tuple[str, str], ...] = ()  # what it is told of them instead of their own words
     is_strict: bool = False  # it refuses what its dialect does not know
     tool_ids: str = ""  # what ids of tool calls it takes, a name in dialects/tool_ids.py
+    takes_urls: bool = True  # of images and files
 
     @property
     def base_url(self) -> str:

@@ -91,6 +91,7 @@ class Endpoint(Struct, frozen=True):
     client_headers: tuple[str, ...] = ()  # what it is told of a caller's client, in the words of core/client.py
     is_strict: bool = False  # it refuses members that its dialect does not know, and values out of range
     tool_ids: str = ""  # what ids of tool calls it takes, a name in dialects/tool_ids.py; empty: what its dialect takes
+    takes_urls: bool = True  # of images and files, where its dialect has them
 
 
 class Model(Struct, frozen=True):

@@ -12,7 +12,7 @@ from kilo_gateway.core.errors import BadAnswer, LoopDetected, UpstreamError
 from kilo_gateway.core.money import Nanos
 from kilo_gateway.core.ports import Translator
 from kilo_gateway.core.types import Call, Endpoint
-from kilo_gateway.dialects import openai_chat, relaying
+from kilo_gateway.dialects import openai_chat, quiet, relaying
 from kilo_gateway.dialects.chat.foreign import without_foreign
 from kilo_gateway.dialects.hub.asked import Audio, File, Image, Request, Target, Video
 from kilo_gateway.dialects.hub.first_answer import FirstAnswer
@@ -32,6 +32,7 @@ from kilo_gateway.dialects.troubles import told_by
 _NO_PICTURES = "the local model takes text alone, no images and no audio. {}"
 _REASONING = ("reasoning", "reasoning_effort", "include_reasoning", "thinking")
 _RETRY_AFTER = re.compile(r"[0-9A-Za-z ,:.+-]{1,64}").fullmatch
+_address = re.compile(rb'"(?:url|image_url|file_data)"\s*:\s*"https?:', re.IGNORECASE).search
 _of_its_limits = re.compile(r"context|image|audio|tool", re.IGNORECASE).search
 _STREAMS = (b"text/event-stream", b"application/vnd.amazon.eventstream")
 _decode_name = msgspec.json.Decoder(str).decode
@@ -45,7 +46,7 @@ class Bridge:
 
     def obstacle(self, call: Call, endpoint: Endpoint) -> str:
         """Why this endpoint cannot take the call, with the cure, or nothing. Raises BadRequest for what cannot be read."""
-        if endpoint.dialect == call.dialect == openai_chat.NAME:
+        if _is_spliced(call, endpoint):
             if endpoint.is_demo and openai_chat.asks_for_tools(call):
                 return f"the local demo model cannot call tools. {endpoint.cure}"
             return _NO_PICTURES.format(endpoint.cure).rstrip() if endpoint.is_local and _shows_something(call) else ""
@@ -55,13 +56,13 @@ class Bridge:
             return f"{call.dialect} requests cannot be sent to a {endpoint.dialect} upstream"
         if _is_relayed(call, endpoint):
             return ""
-        return _obstacle(_crossing(call), endpoint, fetches=self._fetches)
+        return _obstacle(_crossing(call), endpoint, _abilities(call, endpoint), fetches=self._fetches)
 
     def needed_bytes(self, call: Call, endpoint: Endpoint) -> dict[str, frozenset[str]]:
         request = call.crossing
         if call.service or not isinstance(request, Request) or _is_relayed(call, endpoint):
             return {}
-        return {} if "urls" in UPSTREAMS[endpoint.dialect].abilities else needed(request)
+        return {} if "urls" in _abilities(call, endpoint) else needed(request)
 
     def supply(self, call: Call, fetched: Mapping[str, str]) -> None:
         call.crossing = supplied(_crossing(call), fetched)
@@ -72,7 +73,7 @@ class Bridge:
 
     def shape(self, call: Call, endpoint: Endpoint, output_cap: int | None) -> bytes:
         call.dropped, call.changed, call.clamped, call.mended = _unknown_to(endpoint, call), (), (), None
-        if endpoint.dialect == call.dialect == openai_chat.NAME:
+        if _is_spliced(call, endpoint):
             fields = None if is_plain(call.fields, endpoint, CHAT_RULES) else mended(call, endpoint, CHAT_RULES)
             cleaned = without_foreign(fields or call.fields, endpoint)
             if cleaned is not None:
@@ -113,8 +114,8 @@ class Bridge:
             return body if call.service and SERVICES[call.service].makes_streams else _Unstreamed(body, endpoint)
         if b"html" in content_type:
             raise BadAnswer(f"{endpoint.provider} answered a streaming request with {content_type.decode('latin-1')}.")
-        if endpoint.dialect == call.dialect == openai_chat.NAME:
-            return RelayStream(call, endpoint)
+        if _is_spliced(call, endpoint):
+            return (quiet.QuietStream if quiet.is_wanted(call.fields) else RelayStream)(call, endpoint)
         if call.service:
             return SERVICES[call.service].translator(call, endpoint, content_type)
         if _is_relayed(call, endpoint):
@@ -137,8 +138,8 @@ class Bridge:
         return refused
 
     def _body(self, call: Call, endpoint: Endpoint, content_type: bytes) -> Translator:
-        if endpoint.dialect == call.dialect == openai_chat.NAME:
-            return RelayBody(call, endpoint)
+        if _is_spliced(call, endpoint):
+            return (quiet.QuietBody if quiet.is_wanted(call.fields) else RelayBody)(call, endpoint)
         if call.service:
             return SERVICES[call.service].translator(call, endpoint, content_type)
         if _is_relayed(call, endpoint):
@@ -163,6 +164,13 @@ class _Unstreamed:
     def finish(self) -> bytes:
         self._body.finish()
         raise BadAnswer(f"{self._endpoint.provider} answered a streaming request with one JSON body.")
+
+
+def _is_spliced(call: Call, endpoint: Endpoint) -> bool:
+    """A chat request to a chat upstream, unless something in it has to be fetched first."""
+    if not endpoint.dialect == call.dialect == openai_chat.NAME:
+        return False
+    return endpoint.takes_urls or _address(bytes(call.fields.get("messages", b""))) is None
 
 
 def _is_relayed(call: Call, endpoint: Endpoint) -> bool:
@@ -196,9 +204,16 @@ def _first_answer(call: Call, endpoint: Endpoint) -> FirstAnswer | None:
     return FirstAnswer() if UPSTREAMS[endpoint.dialect].answers_by_tool(request, _target(endpoint)) else None
 
 
-def _obstacle(request: Request, endpoint: Endpoint, *, fetches: bool) -> str:
+def _abilities(call: Call, endpoint: Endpoint) -> frozenset[str]:
+    """What can be asked for through the hub, whose answers are one."""
+    can = UPSTREAMS[endpoint.dialect].abilities
+    if not endpoint.takes_urls:
+        can -= {"urls"}
+    return can - {"n"} if call.dialect == endpoint.dialect else can
+
+
+def _obstacle(request: Request, endpoint: Endpoint, can: frozenset[str], *, fetches: bool) -> str:
     upstream = UPSTREAMS[endpoint.dialect]
-    can = upstream.abilities
     if request.choices > 1 and "n" not in can:
         return f"it gives one answer, not n = {request.choices}"
     if request.logprobs is not None:

@@ -401,11 +401,11 @@ class Forward:
         return self._answer_head() + (b"Transfer-Encoding: chunked\r\n\r\n" if self._is_chunking else b"\r\n")
 
     def _answer_head(self, content_type: bytes = b"", *, is_known: bool = True) -> bytes:
-        """All but the framing line. `is_known`: which endpoint it will be."""
+        """All but the framing line. `is_known`: which endpoint it will be; else what was done for the one that was asked."""
         exchange, id = self._exchange, self._exchange.id.encode()
         capped = b"" if exchange.output_cap is None else b"x-kilo-max-tokens: %d\r\n" % exchange.output_cap
         call = exchange.call
-        if (call.dropped or call.changed or call.mended) and is_known:
+        if (call.dropped or call.changed or call.mended) and exchange.state is not HELD:
             capped += _told_lines(call)
         return b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nx-generation-id: %b\r\n%b%b%bx-kilo-overhead-us: %d\r\n" % (
             content_type or self._content_type(), id, self._client.head_lines or b"x-request-id: %b\r\n" % id,

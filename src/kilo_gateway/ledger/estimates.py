@@ -45,7 +45,7 @@ class Estimates:
             tokens = counted * ((model.by_tokens if model is not None else None) or 1.0)
         else:
             tokens = len(text) / BYTES_PER_TOKEN * ((model.by_bytes if model is not None else None) or 1.0)
-        found = int(tokens) + blobs * BLOB_TOKENS
+        found = max(int(tokens), 1) + blobs * BLOB_TOKENS
         return found if endpoint.context is None else min(found, endpoint.context)
 
     def learn(self, call: Call, endpoint: Endpoint, usage: Usage) -> None:

@@ -81,7 +81,7 @@ def endpoint_of(upstream: UpstreamSettings, id: str, place: Place, hop: str, tok
     services = services_of(upstream, endpoint.services, place.upstream_id)
     return replace(
         endpoint, stream_head=stream_head, aws=aws, services=services, platform=upstream.platform,
-        is_strict=upstream.is_strict, tool_ids=upstream.tool_ids,
+        is_strict=upstream.is_strict, tool_ids=upstream.tool_ids, takes_urls=upstream.takes_urls,
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 SERVERS = {"ollama": "Ollama", "lmstudio": "LM Studio", "vllm": "vLLM"}  # found on this machine: their names as upstreams
+WITHOUT_URLS = frozenset({"ollama"})  # those that take images as bytes alone
 
 
 class Provider(Struct, frozen=True, forbid_unknown_fields=True):
@@ -16,6 +17,7 @@ class Provider(Struct, frozen=True, forbid_unknown_fields=True):
     base_url: str
     env: tuple[str, ...]
     base_env: str
+    version: str = ""
     public_models: bool = False
     cost: bool = False
     prices: str = ""

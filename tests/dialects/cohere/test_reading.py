@@ -3,12 +3,15 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.dialects.support import endpoint
 
 from kilo_gateway.core.errors import BadAnswer
-from kilo_gateway.core.price import Usage
+from kilo_gateway.core.pipeline import cost_of
+from kilo_gateway.core.price import Price, Usage, kinds
 from kilo_gateway.dialects.cohere.reading import Reader, read_answer, read_error
 from kilo_gateway.dialects.hub.answered import (
     Begun,
@@ -26,7 +29,7 @@ from kilo_gateway.dialects.hub.folding import fold
 
 Json = dict[str, Any]
 USED: Json = {"billed_units": {"input_tokens": 2, "output_tokens": 3}, "tokens": {"input_tokens": 50.0, "output_tokens": 7}, "cached_tokens": 16}
-TOLD = Told(Usage(50, 7, cache_read_tokens=16))
+TOLD = Told(Usage(50, 7, cache_read_tokens=16, billed=(2, 3)))
 
 
 def read(*events: Json, reader: Reader | None = None) -> list[Event]:
@@ -163,6 +166,18 @@ def test_numbers_that_cannot_be_are_not_told(usage: object) -> None:
 
 def test_what_is_billed_is_used_where_nothing_else_is_told() -> None:
     assert read(end("COMPLETE", usage={"billed_units": {"input_tokens": 5.0, "output_tokens": 1}}))[0] == Told(Usage(5, 1))
+
+
+def test_what_is_billed_is_charged_and_all_tokens_are_told() -> None:
+    [told, _] = read(end("COMPLETE", usage=USED))
+    assert isinstance(told, Told) and kinds(told.usage)[0] == 16
+    dear = msgspec.structs.replace(endpoint("cohere"), price=Price(1_000_000, 10_000_000, cache_read=1))
+    assert cost_of(told.usage, dear, 0) == 2 * 1_000 + 3 * 10_000
+
+
+@pytest.mark.parametrize("billed", [None, 7, {}, {"input_tokens": -1, "output_tokens": 1}, {"input_tokens": 1}, {"search_units": 1}])
+def test_without_a_word_on_what_is_billed_all_tokens_are(billed: object) -> None:
+    assert read(end("COMPLETE", usage=USED | {"billed_units": billed}))[0] == Told(Usage(50, 7, cache_read_tokens=16))
 
 
 def test_more_from_the_cache_than_the_prompt_has_is_not_believed() -> None:

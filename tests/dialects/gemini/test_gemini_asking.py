@@ -286,7 +286,7 @@ def test_thinking_is_switched_off_where_it_can_be(model: str, sent: object, off:
     assert made == sent and done.dropped == () and len(done.changed) == (not can)
 
 
-@pytest.mark.parametrize("model", ["gemini-2.0-flash", "gemini-2.5-flash-image", "gemini-2.5-pro-preview-tts"])
+@pytest.mark.parametrize("model", ["gemini-2.0-flash", "gemini-2.5-flash-image", "gemini-2.5-pro-preview-tts", "gemma-3-27b-it", "gemma-3n-e4b-it"])
 def test_models_that_do_not_think_are_not_asked_to(model: str) -> None:
     made, done = thought(model, Thinking(effort="high"))
     assert made is None and done.dropped == ("reasoning",)

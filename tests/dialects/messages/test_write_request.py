@@ -264,6 +264,13 @@ def test_too_few_tokens_to_think_turn_thinking_off() -> None:
     assert body["thinking"] == {"type": "disabled"} and "leaves no room" in written.changed[0]
 
 
+@pytest.mark.parametrize("model", ["claude-3-5-haiku-20241022", "claude-3-haiku-20240307", "claude-3.5-sonnet", "claude-2.1"])
+def test_claudes_before_the_first_that_thought_are_not_asked_to(model: str) -> None:
+    body, written = _written(Target(model), thinking=Thinking(True, "high"))
+    assert "thinking" not in body and written.dropped == ("reasoning",)
+    assert _written(Target(model), thinking=Thinking(False))[0].keys() == _written(Target(model))[0].keys()
+
+
 def test_a_model_without_reasoning_gets_none() -> None:
     body, written = _written(Target("m", None, frozenset({"tools"})), thinking=Thinking(True, "high"))
     assert "thinking" not in body and "output_config" not in body and written.dropped == ("reasoning",)

@@ -58,7 +58,7 @@ def _upstream(upstream: UpstreamSettings) -> dict[str, object]:
         "private": upstream.origin.is_trusted, "prefix": upstream.prefix, "reports_cost": upstream.is_cost_reported,
         "discover": upstream.discovers, "free": upstream.is_free,
         "cap_field": upstream.cap_field, "strict": upstream.is_strict, "tool_ids": upstream.tool_ids,
-        "region": upstream.region,
+        "region": upstream.region, "takes_urls": upstream.takes_urls,
         **{name: getattr(upstream.patience, name) for name in upstream.patience.__struct_fields__},
     }  # fmt: skip
 

@@ -1,6 +1,6 @@
 """What OpenAI itself knows of a chat completion request: it refuses the rest, and so do some who speak its dialect."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec import Raw
@@ -33,7 +33,7 @@ def mend(fields: _Members, endpoint: Endpoint) -> Mapping[str, int]:
     counts: dict[str, int] = {}
     form = FORMS.get(endpoint.tool_ids)
     if endpoint.is_strict:
-        _say_effort(fields)
+        _say_effort(fields, endpoint.efforts)
         fit: list[str] = []
         for name in ("messages", "tools"):
             text = bytes(fields.get(name, b""))
@@ -48,7 +48,7 @@ def mend(fields: _Members, endpoint: Endpoint) -> Mapping[str, int]:
     return counts
 
 
-def _say_effort(fields: _Members) -> None:
+def _say_effort(fields: _Members, efforts: Sequence[str]) -> None:
     if "reasoning_effort" in fields or fields.keys().isdisjoint(NAMES):
         return
     try:
@@ -56,6 +56,8 @@ def _say_effort(fields: _Members) -> None:
     except BadRequest:
         return
     word = None if asked is None else effort_word(asked)
+    if word == "none" and "none" not in efforts and "minimal" in efforts:
+        word = "minimal"
     if word is not None:
         fields["reasoning_effort"] = Raw(_encode(word))
         for name in _OTHER_WORDS & fields.keys():

@@ -171,7 +171,7 @@ class _Tokens(Struct, gc=False):
 
 class _Usage(Struct):
     tokens: _Tokens | None = None
-    billed_units: _Tokens | None = None
+    billed_units: Raw = _ABSENT
     cached_tokens: float | None = None
 
 
@@ -179,6 +179,7 @@ _decode = msgspec.json.Decoder(_EVENTS).decode
 _decode_kind = msgspec.json.Decoder(_Kind).decode
 _decode_answer = msgspec.json.Decoder(_Answer).decode
 _decode_usage = msgspec.json.Decoder(_Usage).decode
+_decode_tokens = msgspec.json.Decoder(_Tokens).decode
 _decode_loose = msgspec.json.Decoder(dict[str, object]).decode
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
@@ -329,13 +330,30 @@ def _usage(raw: Raw) -> Usage | None:
         told = _decode_usage(raw)
     except msgspec.MsgspecError:
         return None
-    tokens, cached = told.tokens or told.billed_units, told.cached_tokens or 0
-    if tokens is None or tokens.input_tokens is None or tokens.output_tokens is None:
+    billed = _billed(told.billed_units)
+    counts, cached = _whole(told.tokens) if told.tokens is not None else billed, told.cached_tokens or 0
+    if counts is None:
         return None
+    prompt, completion = counts
+    read = int(cached) if 0 <= cached <= prompt else 0
+    return Usage(prompt, completion, cache_read_tokens=read, billed=None if billed == counts else billed)
+
+
+def _billed(raw: Raw) -> tuple[int, int] | None:
+    try:
+        return _whole(_decode_tokens(raw))
+    except msgspec.MsgspecError:
+        return None
+
+
+def _whole(tokens: _Tokens) -> tuple[int, int] | None:
+    """None for numbers that are no counts."""
     prompt, completion = tokens.input_tokens, tokens.output_tokens
+    if prompt is None or completion is None:
+        return None
     if not all(0 <= number <= _MOST and number == int(number) for number in (prompt, completion)):
         return None
-    return Usage(int(prompt), int(completion), cache_read_tokens=int(cached) if 0 <= cached <= prompt else 0)
+    return int(prompt), int(completion)
 
 
 def _error_in(body: bytes, status: int) -> Failed | None:

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 _named = re.compile(r"gemini-(\d+)(?:\.(\d+))?(?:-(pro|flash-lite|flash))?(?![a-z])").search
 _newest = re.compile(r"gemini-(?:(pro|flash-lite|flash))-latest").search
+never_thinks = re.compile(r"gemma-[1-3](?!\d)").search
 _makes_media = re.compile(r"-(?:image|tts|audio|live)\b").search
 
 

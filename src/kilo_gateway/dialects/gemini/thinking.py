@@ -3,7 +3,7 @@
 What the catalogue says of a model's efforts counts before its name. https://ai.google.dev/gemini-api/docs/thinking
 """
 
-from kilo_gateway.dialects.gemini.models import UNKNOWN, Model
+from kilo_gateway.dialects.gemini.models import UNKNOWN, Model, never_thinks
 from kilo_gateway.dialects.hub.asked import Effort, Request, Target
 from kilo_gateway.dialects.hub.effort import nearest, tokens_of
 from kilo_gateway.dialects.hub.notes import Notes
@@ -40,6 +40,8 @@ def config(request: Request, target: Target, model: Model, notes: Notes) -> dict
 
 def _is_able(target: Target, model: Model) -> bool:
     if model.makes_media or not target.knows("reasoning"):
+        return False
+    if target.parameters is None and never_thinks(target.model):
         return False
     return target.parameters is not None or model.generation == UNKNOWN or model.generation >= (2, 5)
 

@@ -68,3 +68,10 @@ def knows_schemas(target: Target) -> bool:
     if target.parameters is None:
         return claude(target.model).takes_schemas
     return target.knows("structured_outputs") or target.knows("response_format")
+
+
+def thinks(target: Target, model: Claude) -> bool:
+    """The same; no Claude before 3.7 did."""
+    if target.parameters is None:
+        return not (0, 0) < model.version < (3, 7)
+    return target.knows("reasoning")

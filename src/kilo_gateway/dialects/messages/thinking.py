@@ -12,7 +12,7 @@ from kilo_gateway.dialects.hub.asked import Effort, Request, Target, Thinking
 from kilo_gateway.dialects.hub.effort import nearest, tokens_of
 from kilo_gateway.dialects.hub.notes import Notes
 from kilo_gateway.dialects.messages import shapes
-from kilo_gateway.dialects.messages.claude import Claude
+from kilo_gateway.dialects.messages.claude import Claude, thinks
 
 MIN_BUDGET = 1024
 _ROOM = 4096  # for the answer, where the budget alone was asked for
@@ -65,7 +65,7 @@ class Planner:
         if asked is None:
             return plain
         is_off = asked.is_enabled is False or asked.effort == "none"
-        if not self._target.knows("reasoning"):
+        if not thinks(self._target, self._model):
             if not is_off:
                 self._notes.drop("reasoning")
             return plain

@@ -1,7 +1,7 @@
 """A relayed request without what other families' models have signed: conversations come here from models of all of them.
 
 An upstream of many families signs in the format of each, so who can read what is told by the author of the model. All else
-stays byte for byte. For a model of a known author, finding no mark takes some 1 us for each KB of the messages.
+stays byte for byte. For a model of a known author, finding no mark takes 1 to 2 us for each KB of the messages.
 """
 
 from collections.abc import Mapping

@@ -9,7 +9,7 @@ from botocore.eventstream import EventStreamBuffer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kilo_gateway.core.errors import BadAnswer
+from kilo_gateway.core.errors import BadAnswer, Truncated
 from kilo_gateway.dialects.eventstream import MAX_EVENT_BYTES, MAX_HEADER_BYTES, Splitter
 
 Header = tuple[str, int, bytes]  # name, kind, its value with the length where the kind has one
@@ -103,7 +103,10 @@ def test_events_ahead_of_a_broken_one_are_given_however_the_stream_was_cut() -> 
 
 
 def test_a_frame_that_is_cut_off_is_no_event() -> None:
-    assert split(STREAM[:-1]) == EVENTS[:-1]
+    splitter = Splitter()
+    assert splitter.feed(STREAM[:-1]) == EVENTS[:-1]
+    with pytest.raises(Truncated):
+        splitter.rest()
 
 
 @pytest.mark.parametrize(("size", "width"), [(15, 0), (16, 1), (MAX_EVENT_BYTES + 1, 0), (2**32 - 1, 8), (MAX_HEADER_BYTES + 20, MAX_HEADER_BYTES + 1)])

@@ -12,6 +12,7 @@ from tests.streams import DONE, FINISH, content, usage
 from kilo_gateway.core.errors import BadAnswer, BadRequest, Truncated, UpstreamError
 from kilo_gateway.core.price import Price
 from kilo_gateway.core.types import Call, Endpoint, Origin
+from kilo_gateway.dialects.hub.answered import CallBegun, CallDelta
 from kilo_gateway.dialects.hub.asked import Request, Thinking
 from kilo_gateway.dialects.relaying import NamedStream
 from kilo_gateway.dialects.sse import Splitter
@@ -161,6 +162,24 @@ def test_usage_that_is_not_final_is_less_than_what_was_said(is_relayed: bool) ->
     used = one.used()
     assert (used.prompt_tokens, used.cache_read_tokens, used.is_estimated) == (59, 9, True)
     assert 990 < used.completion_tokens < 1020
+
+
+def test_a_message_without_its_last_event_is_truncated() -> None:
+    one = TranslatedStream(CALL, ENDPOINT, CHAT[0], UPSTREAMS["anthropic-messages"])
+    one.feed(
+        b'data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"x"}}\n\n'
+        b'data: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"input_tokens":1,"output_tokens":1}}\n\n'
+    )  # fmt: skip
+    with pytest.raises(Truncated):
+        one.finish()
+    assert not one.used().is_estimated
+
+
+def test_calls_of_one_index_are_told_apart_by_their_ids() -> None:
+    reader = UPSTREAMS["openai-chat"].reader(ENDPOINT)
+    piece = b'{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"%b","function":{"name":"%b","arguments":"{}"}}]}}]}'
+    told = [event for each in ((b"a", b"f"), (b"b", b"g"), (b"c", b"")) for event in reader.read(b"", piece % each)]
+    assert told[1:] == [CallBegun(0, "a", "f"), CallDelta(0, "{}"), CallBegun(1, "b", "g"), CallDelta(1, "{}"), CallDelta(1, "{}")]
 
 
 def test_thoughts_that_are_not_to_be_shown_are_not() -> None:

@@ -8,7 +8,7 @@ import zlib
 
 import msgspec
 
-from kilo_gateway.core.errors import BadAnswer
+from kilo_gateway.core.errors import BadAnswer, Truncated
 
 MAX_HEADER_BYTES = 128 * 1024
 MAX_EVENT_BYTES = 16 * 1024 * 1024
@@ -49,8 +49,11 @@ class Splitter:
         return found
 
     def rest(self) -> list[tuple[bytes, bytes]]:
-        """At the end of the stream. A frame that is not whole is no event."""
-        return self.feed(b"")
+        """At the end of the stream. Raises Truncated where that is inside a frame."""
+        found = self.feed(b"")
+        if self._kept:
+            raise Truncated("the upstream's stream stopped inside an event")
+        return found
 
     def _sizes(self, at: int) -> tuple[int, int]:
         size, width, told = _PRELUDE.unpack_from(self._kept, at)

@@ -41,6 +41,7 @@ class UpstreamSide(Struct, frozen=True):
     """`reader` and `read_answer` are made for an endpoint. `abilities`: of n, audio, and urls (of images and files),
     what it can be asked for. `tool_ids`: what ids of tool calls it takes; empty: any. `output_obstacle`: why it cannot
     be held to the JSON that the request wants, or nothing; `answers_by_tool`: whether it gives it by calling a tool.
+    `has_last`: a stream ends with an event that says no more than that; without it a finish is not the end.
     """
 
     write_request: Callable[[Request, Target], Written]
@@ -52,3 +53,4 @@ class UpstreamSide(Struct, frozen=True):
     tool_ids: str = ""
     output_obstacle: Callable[[Request, Target], str] = no_obstacle
     answers_by_tool: Callable[[Request, Target], bool] = never
+    has_last: bool = False

@@ -145,7 +145,7 @@ UPSTREAMS: dict[str, UpstreamSide] = {
         lambda endpoint: messages_reading.Reader(is_cost_reported=endpoint.is_cost_reported),
         lambda body, endpoint: messages_reading.read_answer(body, is_cost_reported=endpoint.is_cost_reported),
         messages_faults.read_error, _URLS, "64-plain", messages_output.obstacle,
-        messages_output.is_by_tool,
+        messages_output.is_by_tool, has_last=True,
     ),
     "gemini": UpstreamSide(
         gemini_asking.write_request, sse.Splitter, _always(gemini_reading.Reader), _plain(gemini_reading.read_answer),

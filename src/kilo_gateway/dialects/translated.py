@@ -179,6 +179,7 @@ class TranslatedStream:
         self._splitter = upstream.splitter()
         self._reader = upstream.reader(endpoint)
         self._answer = answer
+        self._has_last = upstream.has_last
         self._accounts = Accounts(call, endpoint)
         self._writer: StreamWriter | None = None
         self._hides_thoughts = hides_thoughts(call)
@@ -197,8 +198,8 @@ class TranslatedStream:
         return self._take(self._splitter.feed(data))
 
     def finish(self) -> bytes:
-        out = self._take(self._splitter.rest())
-        if not self._reader.is_done and self._accounts.finished is None:
+        out = b"" if self._reader.is_done else self._take(self._splitter.rest())
+        if not self._reader.is_done and (self._has_last or self._accounts.finished is None):
             error = Truncated(f"{self._endpoint.provider}'s stream stopped before its end.")
             error.before = out
             raise error

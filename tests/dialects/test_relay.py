@@ -461,3 +461,10 @@ def test_a_json_answer_that_says_nothing_is_none(choices: bytes) -> None:
     with pytest.raises(EmptyAnswer):
         body.finish()
     assert body.used().prompt_tokens == 5
+
+
+@pytest.mark.parametrize("size", [1, 10_000])
+def test_a_mark_of_byte_order_stands_before_a_stream(size: int) -> None:
+    sent = content("Hel") + content("lo") + FINISH + usage(25, 7) + DONE
+    marked = b"\xef\xbb\xbf" + sent
+    assert relayed([marked[at : at + size] for at in range(0, len(marked), size)]) == relayed([sent])

@@ -44,6 +44,16 @@ def name_of(event: bytes) -> bytes:
     return event.split(b"\n")[0].removeprefix(b"event: ")
 
 
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_stream_may_begin_with_a_mark_and_end_its_lines_with_returns(dialect: str, size: int) -> None:
+    plain, other = stream(dialect), stream(dialect)
+    whole = b"".join(sent(dialect))
+    returns = b"\xef\xbb\xbf" + whole.replace(b"\n", b"\r")
+    out = b"".join(other.feed(returns[at : at + size]) for at in range(0, len(returns), size)) + other.finish()
+    assert out == plain.feed(whole) + plain.finish() and other.used() == plain.used()
+
+
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_all_but_the_first_and_the_event_with_the_last_usage_passes_byte_for_byte_however_it_is_cut(dialect: str) -> None:
     events = [event for event in sent(dialect) if name_of(event) not in RELAYS[dialect].firsts]

@@ -134,6 +134,11 @@ def test_events_are_split_off_however_they_come(events: list[tuple[bytes, bytes]
     assert found + splitter.rest() == events
 
 
+def test_a_mark_of_byte_order_may_stand_before_events() -> None:
+    splitter = Splitter()
+    assert [event for byte in b"\xef\xbb\xbfdata: a\n\n" for event in splitter.feed(bytes([byte]))] == [(b"", b"a")]
+
+
 def test_the_last_event_may_lack_its_blank_line() -> None:
     splitter = Splitter()
     assert splitter.feed(b"data: a\ndata: b\n") == []

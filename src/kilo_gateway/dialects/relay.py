@@ -19,6 +19,7 @@ from kilo_gateway.dialects import finishing, openai_chat
 from kilo_gateway.dialects.chat import silence
 from kilo_gateway.dialects.gathered import Gathered
 from kilo_gateway.dialects.openai_chat import Event
+from kilo_gateway.dialects.sse import BYTE_ORDER_MARK
 from kilo_gateway.dialects.troubles import told_inside
 from kilo_gateway.dialects.usages import usage_told
 
@@ -204,6 +205,8 @@ class RelayStream:
         """The events of `data` that may leave."""
         out: list[bytes] = []
         has_begun = self._has_payload
+        if not has_begun:
+            data = data.removeprefix(BYTE_ORDER_MARK)
         for event in _EVENTS(data):
             if not event or self.is_done:
                 break

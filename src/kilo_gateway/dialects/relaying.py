@@ -126,6 +126,7 @@ class NamedStream:
         self._partial = b""
         self._passed = self._events = 0
         self._has_failed = False
+        self._has_bare_returns = False  # as ends of lines, which SSE allows; they leave as line feeds
         self._last = b""  # relayed, with an event in it
         self.cost: Nanos | None = None
         self.upstream_id = ""
@@ -173,6 +174,10 @@ class NamedStream:
         return max(self._events, (self._passed - self._events * _FRAME_BYTES) // 4)
 
     def _keep_partial_event(self, data: bytes) -> bytes:
+        if not self._last and b"\r\r" in data and b"\n" not in data:
+            self._has_bare_returns = True
+        if self._has_bare_returns:
+            data = data.replace(b"\r", b"\n")
         end = max(data.rfind(b"\n\n") + 2, data.rfind(b"\n\r\n") + 3)
         if end < 3:  # neither was found
             end = 0
@@ -202,6 +207,8 @@ class NamedStream:
     def _pass_each(self, data: bytes) -> bytes:
         out: list[bytes] = []
         has_begun = bool(self._last)
+        if not has_begun:
+            data = data.removeprefix(sse.BYTE_ORDER_MARK)
         for raw in _EVENTS(data):
             told = raw
             if self._is_marked(raw):

@@ -3,7 +3,7 @@
 from kilo_gateway.core.errors import BadAnswer
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
-_BYTE_ORDER = b"\xef\xbb\xbf"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Splitter:
@@ -36,8 +36,8 @@ class Splitter:
                 self._name = data[at + 6 : end].strip()
             elif data[at:end] == b"data":
                 self._data.append(b"")
-            elif data.startswith(_BYTE_ORDER, at):  # some put it in front
-                at += len(_BYTE_ORDER)
+            elif data.startswith(BYTE_ORDER_MARK, at):  # some put it in front
+                at += len(BYTE_ORDER_MARK)
                 continue
             at = end + 1
         self._kept = data[at:] + half

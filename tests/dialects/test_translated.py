@@ -108,6 +108,15 @@ def test_an_error_inside_keeps_what_came_before() -> None:
     assert b"Hel" in caught.value.before and caught.value.is_retryable
 
 
+@pytest.mark.parametrize("caller", ["openai-chat", "anthropic-messages", "openai-responses"])
+def test_a_failure_before_anything_was_said_may_be_tried_elsewhere(caller: str) -> None:
+    one = TranslatedStream(CALL, ENDPOINT, CALLERS[caller], UPSTREAMS["openai-chat"])
+    assert one.feed(content("", finish='"error"') + usage(25, 1) + DONE) == b""
+    with pytest.raises(BadAnswer) as caught:
+        one.finish()
+    assert caught.value.is_retryable and not caught.value.before
+
+
 def test_without_usage_it_is_estimated() -> None:
     one = stream()
     one.feed(content("x" * 400) + FINISH + DONE)

@@ -98,13 +98,13 @@ class Accounts:
     def check_end(self, *, tells_failures: bool = True) -> None:
         """Raises EmptyAnswer for one that says nothing, does nothing, and calls that an end.
 
-        BadAnswer for one that ends with an error, where the caller's dialect has no word for that.
+        BadAnswer for one that ends with an error, where nothing was said or the caller's dialect has no word for that.
         """
         finished = self.finished
         if not (self.has_said or self.acted) and (finished is None or finished.reason == "stop"):
             raise EmptyAnswer(f"{self._endpoint.provider} gave an empty answer.")
         self._is_whole = True
-        if finished is not None and finished.reason == "error" and not tells_failures:
+        if finished is not None and finished.reason == "error" and not (tells_failures and self.has_said):
             raise BadAnswer(f"{self._endpoint.provider} ended its answer with an error: {finished.native[:MAX_NATIVE]}.")
 
     def lost(self) -> tuple[str, ...]:

@@ -14,6 +14,9 @@ _LOOKED_AT = 8  # members, from the last: every event may have one that is null
 _NAME = b'finish_reason"'
 _value = re.compile(rb'\s{0,9}:\s{0,9}"([\x21\x23-\x5b\x5d-\x7e]{1,60})"').match
 
+_AT_END_BYTES = 200
+_PLAIN, _NATIVE = b'"finish_reason":"', b'"native_finish_reason"'
+
 UNKNOWN = ("", "")
 REASONS: dict[str, FinishReason] = {
     "stop": "stop", "length": "length", "tool_calls": "tool_calls", "function_call": "tool_calls",
@@ -34,9 +37,23 @@ def in_events(*parts: bytes) -> tuple[str, str]:
 
 def in_choices(choices: Raw | bytes) -> tuple[str, str]:
     """Of a JSON answer; of several choices the last."""
+    if plain := _plain(choices):
+        return plain
     text = memoryview(choices)
     found = _last(bytes(text[-SEARCHED_BYTES:]), 0)
     return _last(bytes(text[:_AT_FRONT_BYTES]), 0) if found is UNKNOWN else found
+
+
+def _plain(choices: Raw | bytes) -> tuple[str, str] | None:
+    """Of most answers: written without spaces, and without an upstream's own word beside ours."""
+    end = bytes(memoryview(choices)[-_AT_END_BYTES:])
+    at = end.rfind(_PLAIN)
+    if at < 0 or _NATIVE in end:
+        return None
+    begin = at + len(_PLAIN)
+    word = end[begin : end.find(b'"', begin)].decode("latin-1")
+    reason = REASONS.get(word)
+    return None if reason is None else (reason, word)
 
 
 def _last(text: bytes, begin: int) -> tuple[str, str]:

@@ -4,6 +4,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 _NOTHING = frozenset({b"null", b'""', b"[]", b"{}"})
+_CONTENT = b'"content":"'
 _BESIDE = frozenset({"role", "name"})
 _ENDS = frozenset({None, "", "stop"})  # by which an answer claims to be whole
 
@@ -25,6 +26,10 @@ _decode_chunk = msgspec.json.Decoder(_Chunk).decode
 
 def is_empty(choices: Raw) -> bool:
     """Of a whole answer: it has choices, and none says anything. What cannot be read may say something."""
+    data = bytes(choices)
+    at = data.find(_CONTENT)  # most answers are told by it in a tenth of the time; in a text its quotes would be escaped
+    if at >= 0 and data[at + len(_CONTENT) : at + len(_CONTENT) + 1] != b'"':
+        return False
     try:
         found = _decode_choices(choices)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

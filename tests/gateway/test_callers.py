@@ -84,8 +84,9 @@ class Flood:
         await peer.say(*map(chunk, EVENTS[1:]), b"0\r\n\r\n")
 
     async def comes_to_rest(self) -> None:
-        before = -1
-        while before != self.sent:
+        """It has begun, and goes on no more."""
+        before = 0
+        while before == 0 or before != self.sent:
             before = self.sent
             await asyncio.sleep(0.1)  # nothing tells that nothing happens
 

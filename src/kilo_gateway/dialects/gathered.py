@@ -2,8 +2,8 @@
 
 from kilo_gateway.core.errors import BadAnswer
 from kilo_gateway.core.types import Endpoint
+from kilo_gateway.dialects.sse import BYTE_ORDER_MARK
 
-_BYTE_ORDER = b"\xef\xbb\xbf"
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 
@@ -24,4 +24,4 @@ class Gathered:
 
     def whole(self) -> bytes:
         """Without the mark of the byte order that some put in front of JSON."""
-        return (self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)).removeprefix(_BYTE_ORDER)
+        return (self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)).removeprefix(BYTE_ORDER_MARK)

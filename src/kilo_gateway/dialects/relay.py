@@ -20,7 +20,7 @@ from kilo_gateway.dialects.chat import silence
 from kilo_gateway.dialects.gathered import Gathered
 from kilo_gateway.dialects.openai_chat import Event
 from kilo_gateway.dialects.sse import BYTE_ORDER_MARK
-from kilo_gateway.dialects.troubles import told_inside
+from kilo_gateway.dialects.troubles import opened, told_inside
 from kilo_gateway.dialects.usages import usage_told
 
 EVENT_END = b"\n\n"
@@ -52,11 +52,7 @@ class RelayBody:
 
     def finish(self) -> bytes:
         endpoint = self._endpoint
-        fields = openai_chat.open_answer(self._gathered.whole())
-        if fields is None:
-            raise BadAnswer(f"{endpoint.provider} answered with something that is not a JSON object.")
-        if "error" in fields and (problem := openai_chat.error_of(fields["error"])) is not None:
-            raise told_inside(endpoint, problem)
+        fields = opened(endpoint, self._gathered.whole())
         self.upstream_id = openai_chat.id_of(fields["id"]) if "id" in fields else ""
         told = openai_chat.read_usage(fields["usage"], endpoint) if "usage" in fields else None
         if told is None or told.is_estimated:

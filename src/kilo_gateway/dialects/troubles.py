@@ -2,8 +2,11 @@
 
 import re
 
-from kilo_gateway.core.errors import UpstreamRefused
+from msgspec import Raw
+
+from kilo_gateway.core.errors import BadAnswer, UpstreamRefused
 from kilo_gateway.core.types import Endpoint
+from kilo_gateway.dialects import openai_chat
 from kilo_gateway.dialects.codes import NO_CODE
 from kilo_gateway.dialects.openai_chat import Problem
 
@@ -33,3 +36,13 @@ def told_inside(endpoint: Endpoint, problem: Problem) -> UpstreamRefused:
     refused = told_by(endpoint, status, problem)
     refused.is_retryable = True
     return refused
+
+
+def opened(endpoint: Endpoint, body: bytes) -> dict[str, Raw]:
+    """The members of a JSON answer in OpenAI's manner. Raises UpstreamError for what is none, and for an error in it."""
+    fields = openai_chat.open_answer(body)
+    if fields is None:
+        raise BadAnswer(f"{endpoint.provider} answered with something that is not a JSON object.")
+    if "error" in fields and (problem := openai_chat.error_of(fields["error"])) is not None:
+        raise told_inside(endpoint, problem)
+    return fields

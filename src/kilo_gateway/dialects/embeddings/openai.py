@@ -12,7 +12,7 @@ from kilo_gateway.dialects import openai_chat
 from kilo_gateway.dialects.embeddings import asked
 from kilo_gateway.dialects.finishing import UNKNOWN
 from kilo_gateway.dialects.gathered import Gathered
-from kilo_gateway.dialects.troubles import told_inside
+from kilo_gateway.dialects.troubles import opened
 
 _encode = msgspec.json.Encoder().encode
 # Meant for routers such as OpenRouter, which tell what they charged; others refuse what they do not know.
@@ -58,11 +58,7 @@ class Body:
 
     def finish(self) -> bytes:
         endpoint = self._endpoint
-        fields = openai_chat.open_answer(self._gathered.whole())
-        if fields is None:
-            raise BadAnswer(f"{endpoint.provider} answered with something that is not a JSON object.")
-        if "error" in fields and (problem := openai_chat.error_of(fields["error"])) is not None:
-            raise told_inside(endpoint, problem)
+        fields = opened(endpoint, self._gathered.whole())
         if bytes(fields.get("data", b"null")) in (b"[]", b"null"):
             raise BadAnswer(f"{endpoint.provider} answered without an embedding.")
         if asked.wants_base64(self._call.fields):

@@ -14,7 +14,7 @@ from kilo_gateway.dialects.gathered import Gathered
 from kilo_gateway.dialects.sse import Splitter
 from kilo_gateway.dialects.transcription.recording import PLAIN_FORMATS, Recording
 from kilo_gateway.dialects.transcription.usage import NOTHING, estimated, usage_in, usage_object
-from kilo_gateway.dialects.troubles import told_inside
+from kilo_gateway.dialects.troubles import opened, told_inside
 
 _DELTA, _DONE = "transcript.text.delta", "transcript.text.done"
 _encode = msgspec.json.Encoder().encode
@@ -92,16 +92,11 @@ class Body(_Heard):
 
     def _open(self, body: bytes) -> tuple[dict[str, Raw], str]:
         """Members of a JSON answer, with usage, and its text. Raises UpstreamError."""
-        fields = openai_chat.open_answer(body)
-        provider = self._endpoint.provider
-        if fields is None:
-            raise BadAnswer(f"{provider} answered with something that is not a JSON object.")
-        if "error" in fields and (problem := openai_chat.error_of(fields["error"])) is not None:
-            raise told_inside(self._endpoint, problem)
+        fields = opened(self._endpoint, body)
         try:
             answer = _decode_answer(_encode(fields))
         except msgspec.MsgspecError as error:
-            raise BadAnswer(f"{provider} answered without a text.") from error
+            raise BadAnswer(f"{self._endpoint.provider} answered without a text.") from error
         self.upstream_id = openai_chat.id_of(fields["id"]) if "id" in fields else ""
         self._text_bytes = len(answer.text.encode())
         self._settle(answer.usage, answer.duration)

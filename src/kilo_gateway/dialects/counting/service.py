@@ -9,12 +9,11 @@ import msgspec
 from msgspec import Raw
 
 from kilo_gateway.core.errors import BadAnswer, BadRequest, GatewayError
-from kilo_gateway.core.money import Nanos
 from kilo_gateway.core.ports import Translator
 from kilo_gateway.core.price import Usage
 from kilo_gateway.core.types import Call, Endpoint, Extent
 from kilo_gateway.dialects import openai_chat
-from kilo_gateway.dialects.gathered import Gathered
+from kilo_gateway.dialects.gathered import Unspoken
 from kilo_gateway.dialects.hub.answered import AnswerHead
 from kilo_gateway.dialects.messages import writing
 from kilo_gateway.dialects.messages.sending import VERTEX_VERSION
@@ -60,17 +59,12 @@ class Counting:
         return _Count(endpoint)
 
 
-class _Count:
+class _Count(Unspoken):
     """The provider's answer, as it is. It costs nothing."""
 
-    is_done = False
-    upstream_id = ""
-
     def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
-        self._gathered = Gathered(endpoint)
-        self.feed = self._gathered.feed
-        self.cost: Nanos | None = 0
+        super().__init__(endpoint)
+        self.cost = 0
 
     def finish(self) -> bytes:
         body = self._gathered.whole()
@@ -79,20 +73,8 @@ class _Count:
             raise BadAnswer(f"{self._endpoint.provider} answered without a count.")
         return body
 
-    def held(self) -> bytes:
-        return b""
-
-    def failure(self, error: GatewayError) -> bytes:
-        return b""
-
     def used(self) -> Usage:
         return Usage()
-
-    def finish_reason(self) -> tuple[str, str]:
-        return "", ""
-
-    def estimated_output_tokens(self) -> int:
-        return 0
 
 
 def _check(fields: Mapping[str, Raw]) -> None:

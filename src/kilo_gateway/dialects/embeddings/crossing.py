@@ -7,8 +7,7 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
-from kilo_gateway.core.errors import BadAnswer, GatewayError
-from kilo_gateway.core.money import Nanos
+from kilo_gateway.core.errors import BadAnswer
 from kilo_gateway.core.pipeline import cost_of
 from kilo_gateway.core.ports import Again
 from kilo_gateway.core.price import Usage
@@ -16,8 +15,7 @@ from kilo_gateway.core.types import Call, Endpoint
 from kilo_gateway.dialects import openai_chat
 from kilo_gateway.dialects.embeddings import asked
 from kilo_gateway.dialects.embeddings.asked import Asked
-from kilo_gateway.dialects.finishing import UNKNOWN
-from kilo_gateway.dialects.gathered import Gathered
+from kilo_gateway.dialects.gathered import Unspoken
 
 _encode = msgspec.json.Encoder().encode
 _decode_name = msgspec.json.Decoder(str).decode
@@ -73,20 +71,15 @@ class Crossing:
         return form
 
 
-class Part:
+class Part(Unspoken):
     """One JSON answer, to some of the texts or all. The last of them becomes the answer to the caller."""
 
-    is_done = False
-
     def __init__(self, call: Call, endpoint: Endpoint, form: Form) -> None:
-        self._call, self._endpoint, self._form = call, endpoint, form
+        super().__init__(endpoint)
+        self._call, self._form = call, form
         self._asked = asked.asked_of(call)
         self._texts = self._asked.part(form.most)
-        self._gathered = Gathered(endpoint)
-        self.feed = self._gathered.feed
         self._usage: Usage | None = None
-        self.cost: Nanos | None = None
-        self.upstream_id = ""
 
     def finish(self) -> bytes:
         told = self._asked
@@ -102,20 +95,8 @@ class Part:
         fields = {"object": Raw(b'"list"'), "data": Raw(_encode(rows)), "model": Raw(b'""'), "usage": Raw(_encode(usage))}
         return openai_chat.stamped(fields, told.usage, self.cost, self._endpoint)
 
-    def held(self) -> bytes:
-        return b""
-
-    def failure(self, error: GatewayError) -> bytes:
-        return b""
-
     def used(self) -> Usage:
         return self._with(None) if self._usage is None else self._usage
-
-    def finish_reason(self) -> tuple[str, str]:
-        return UNKNOWN
-
-    def estimated_output_tokens(self) -> int:
-        return 0
 
     def _read(self) -> tuple[list[Raw], int | None]:
         try:

@@ -3,15 +3,13 @@
 import msgspec
 from msgspec import Raw, Struct
 
-from kilo_gateway.core.errors import BadAnswer, GatewayError
-from kilo_gateway.core.money import Nanos
+from kilo_gateway.core.errors import BadAnswer
 from kilo_gateway.core.pipeline import cost_of
 from kilo_gateway.core.price import Usage
 from kilo_gateway.core.types import Call, Endpoint
 from kilo_gateway.dialects import openai_chat
 from kilo_gateway.dialects.embeddings import asked
-from kilo_gateway.dialects.finishing import UNKNOWN
-from kilo_gateway.dialects.gathered import Gathered
+from kilo_gateway.dialects.gathered import Unspoken
 from kilo_gateway.dialects.troubles import opened
 
 _encode = msgspec.json.Encoder().encode
@@ -42,19 +40,13 @@ class OpenAISide:
         return Body(call, endpoint)
 
 
-class Body:
+class Body(Unspoken):
     """One JSON answer, kept until whole. Vectors are not looked into."""
 
-    is_done = False
-
     def __init__(self, call: Call, endpoint: Endpoint) -> None:
+        super().__init__(endpoint)
         self._call = call
-        self._endpoint = endpoint
-        self._gathered = Gathered(endpoint)
-        self.feed = self._gathered.feed
         self._usage: Usage | None = None
-        self.cost: Nanos | None = None
-        self.upstream_id = ""
 
     def finish(self) -> bytes:
         endpoint = self._endpoint
@@ -82,20 +74,8 @@ class Body:
             for row in rows
         ]))  # fmt: skip
 
-    def held(self) -> bytes:
-        return b""
-
-    def failure(self, error: GatewayError) -> bytes:
-        return b""
-
     def used(self) -> Usage:
         usage = self._usage
         if usage is None:
             return Usage(self._call.estimated_prompt_tokens(self._endpoint), 0, is_estimated=True)
         return usage
-
-    def finish_reason(self) -> tuple[str, str]:
-        return UNKNOWN
-
-    def estimated_output_tokens(self) -> int:
-        return 0
